@@ -1,0 +1,2 @@
+// Ends the process with SIGTRAP.
+    brk #1

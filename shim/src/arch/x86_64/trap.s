@@ -1,0 +1,2 @@
+# Ends the process with SIGILL.
+    ud2
