@@ -1,0 +1,168 @@
+//! The dispatcher's vocabulary: what it is told ([`Event`]) and what it decides ([`Action`]).
+
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use crate::model::{JobId, NodeName, Resources};
+
+/// Milliseconds since any fixed moment; the caller's clock, which never runs backwards.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// This moment and `milliseconds` more.
+    #[must_use]
+    pub const fn after(self, milliseconds: u64) -> Self {
+        Self(self.0.saturating_add(milliseconds))
+    }
+}
+
+/// What happened. Events about jobs and nodes that are not known are ignored, so an event that
+/// is delivered twice does no harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A node takes jobs from now on: for the first time, again after [`Event::NodeDraining`] or
+    /// [`Event::NodeLost`], or with another capacity than before.
+    NodeJoined {
+        /// Its name.
+        node: NodeName,
+        /// What it has for jobs.
+        capacity: Resources,
+        /// How many jobs may hold resources there at once, whoever submitted them.
+        max_jobs: Option<u32>,
+    },
+    /// The node starts no more jobs; those that run there go on.
+    NodeDraining {
+        /// Its name.
+        node: NodeName,
+    },
+    /// The node and all that ran there are gone. Jobs that only this node can run wait for its
+    /// return.
+    NodeLost {
+        /// Its name.
+        node: NodeName,
+    },
+    /// The node will not come back: as [`Event::NodeLost`], and jobs that only this node could
+    /// run are refused.
+    NodeRemoved {
+        /// Its name.
+        node: NodeName,
+    },
+    /// A job wants to run.
+    Submitted {
+        /// Its id: the order of ids is the order of submission.
+        job: JobId,
+        /// What it needs.
+        request: Request,
+    },
+    /// A job was found running when the gateway came back: it holds what it asked for, even if
+    /// that is more than the node has.
+    Recovered {
+        /// Its id.
+        job: JobId,
+        /// What it was given.
+        request: Request,
+        /// Where it runs.
+        node: NodeName,
+    },
+    /// Two jobs were found to be joined by pipes through processes that are not jobs.
+    PipesLinked {
+        /// One of them.
+        a: JobId,
+        /// The other.
+        b: JobId,
+    },
+    /// Nobody wants the job any more. A queued one is forgotten; a running one keeps its
+    /// resources until [`Event::Ended`].
+    Cancelled {
+        /// Its id.
+        job: JobId,
+    },
+    /// A job has ended, however it ended. A queued one is forgotten too.
+    Ended {
+        /// Its id.
+        job: JobId,
+    },
+}
+
+/// What a job needs in order to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// How much it holds while it runs.
+    pub resources: Resources,
+    /// The only node it may run on, for instance because its client waits there for a lease.
+    pub node: Option<NodeName>,
+    /// The job that spawned it.
+    pub parent: Option<JobId>,
+    /// When it holds its resources.
+    pub holds: Holds,
+    /// Higher goes first.
+    pub priority: i32,
+    /// The pipes among its open files.
+    pub pipes: Vec<(PipeId, End)>,
+    /// The longest it may run, in milliseconds.
+    pub time_limit: Option<u64>,
+}
+
+/// When a running job holds what it asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Holds {
+    /// From start to end.
+    #[default]
+    Worker,
+    /// Only while no job it spawned is queued or running: while it waits for them it lends them
+    /// everything, and takes it back, if need be into debt, when the last of them ends.
+    Lends,
+    /// Never: it only starts others and waits (`redirector run`).
+    Supervisor,
+}
+
+/// A pipe as the kernel knows it. Inode numbers are used again, so a pipe is forgotten with the
+/// last job that had it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PipeId {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+}
+
+/// Which end of a pipe a job has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// It reads.
+    Read,
+    /// It writes.
+    Write,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start the job there. It holds its resources already.
+    Start {
+        /// Which job.
+        job: JobId,
+        /// Where.
+        node: NodeName,
+        /// What it was granted: its request, or nothing for a supervisor.
+        resources: Resources,
+    },
+    /// The job can never run. It is forgotten.
+    Refuse {
+        /// Which job.
+        job: JobId,
+        /// Why.
+        reason: Refusal,
+    },
+    /// The job ran on a node that is gone. It is forgotten, and may be submitted again.
+    Lost {
+        /// Which job.
+        job: JobId,
+        /// Where it ran.
+        node: NodeName,
+    },
+}

@@ -1,0 +1,211 @@
+//! Why a job waits, and why it never can run: typed for programs, in words for people.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Dispatcher, Pool, Timestamp,
+    job::State,
+    load::Load,
+    queue::{LineIndex, Place, Urgency},
+};
+use crate::model::{JobId, NodeName};
+
+/// What there is too little of on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Shortage {
+    /// A pool of resources.
+    Resource {
+        /// Which.
+        pool: Pool,
+        /// How much is asked for, in the pool's unit.
+        asked: u64,
+        /// How much there is, in the pool's unit.
+        available: u64,
+    },
+    /// The number of jobs the node takes at once.
+    Jobs {
+        /// That number.
+        limit: u32,
+    },
+}
+
+impl fmt::Display for Shortage {
+    /// Follows the name of a node: `… has 1 cpu free, 4 cpus are needed`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Resource { pool, asked, available } => {
+                let (asked, available) = (pool.describe(asked), pool.describe(available));
+                write!(f, "has {available} free, needed are {asked}")
+            }
+            Self::Jobs { limit } => write!(f, "takes {limit} jobs at once and runs as many"),
+        }
+    }
+}
+
+/// Why a job can never run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Refusal {
+    /// No node is large enough.
+    TooLarge {
+        /// The pool that is short on the node that comes closest.
+        pool: Pool,
+        /// How much the job asks for, in the pool's unit.
+        asked: u64,
+        /// How much of it that node has, in the pool's unit.
+        largest: u64,
+        /// That node.
+        node: NodeName,
+    },
+    /// It asks for a node that nobody has heard of.
+    UnknownNode {
+        /// That name.
+        node: NodeName,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { pool, asked, largest, node } => {
+                let (asked, largest) = (pool.describe(*asked), pool.describe(*largest));
+                write!(
+                    f,
+                    "it asks for {asked}, and {node}, which comes closest, has {largest}: \
+                     ask for less in the whitelist rule, or add a larger node"
+                )
+            }
+            Self::UnknownNode { node } => write!(
+                f,
+                "it may run on {node} only, and no node of that name is known: \
+                 correct the name in the whitelist rule, or add the node"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// What the dispatcher knows about a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Explanation {
+    /// It runs.
+    Running {
+        /// Where.
+        node: NodeName,
+        /// Since when.
+        since: Timestamp,
+        /// It waits for jobs it spawned and has lent them its resources.
+        lending: bool,
+    },
+    /// It waits.
+    Waiting {
+        /// Since when.
+        since: Timestamp,
+        /// For what.
+        reason: Wait,
+        /// The first job in the queue, for which room is being kept, if that is another one.
+        behind: Option<JobId>,
+    },
+}
+
+/// What a queued job waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum Wait {
+    /// No node that could run it takes jobs at present.
+    Node {
+        /// The node it asks for, if it asks for one.
+        node: Option<NodeName>,
+    },
+    /// Too little is free even on the node that comes closest.
+    Room {
+        /// That node.
+        node: NodeName,
+        /// What is short there.
+        shortage: Shortage,
+    },
+    /// It would fit, but could delay the first job in the queue, for which the node is kept.
+    Turn {
+        /// The node.
+        node: NodeName,
+    },
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node { node: Some(node) } => {
+                write!(f, "it waits for {node}, which takes no jobs at present")
+            }
+            Self::Node { node: None } => {
+                write!(f, "no node that is large enough takes jobs at present")
+            }
+            Self::Room { node, shortage } => write!(f, "it waits for room: {node} {shortage}"),
+            Self::Turn { node } => {
+                write!(f, "it fits on {node}, but would delay the first job in the queue there")
+            }
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Where the job runs or why it waits; `None` if it is not known (any more).
+    pub fn explain(&self, id: JobId) -> Option<Explanation> {
+        let job = self.jobs.get(&id)?;
+        match job.state {
+            State::Arriving => None,
+            State::Running { node, standing } => Some(Explanation::Running {
+                node: self.nodes[node].name.clone(),
+                since: job.since,
+                lending: standing.held != job.ask.load,
+            }),
+            State::Queued { unit, line } => Some(Explanation::Waiting {
+                since: job.since,
+                reason: self.reason_to_wait(unit, line)?,
+                behind: self.first_before(unit),
+            }),
+        }
+    }
+
+    /// The first job in the queue, unless it is in this unit.
+    fn first_before(&self, unit: Place) -> Option<JobId> {
+        let (first, _) = self.queue.head()?;
+        (first < unit).then_some(first.job)
+    }
+
+    fn reason_to_wait(&self, unit: Place, line: LineIndex) -> Option<Wait> {
+        let line = &self.queue[line];
+        if !line.is_feasible() || unit.urgency == Urgency::JoinsRunning {
+            let pins = line.asks.iter().filter_map(|ask| ask.pin);
+            let mut missing = pins.filter(|&pin| !self.nodes[pin].is_open());
+            return Some(Wait::Node {
+                node: missing.next().map(|node| self.nodes[node].name.clone()),
+            });
+        }
+        let homes = self.homes(&line.asks)?;
+        let shares = self.shares(&line.asks, &homes);
+        for (&index, &share) in &shares {
+            let node = &self.nodes[index];
+            if let Some(shortage) = shortage(share, node.free(), node.capacity()) {
+                return Some(Wait::Room { node: node.name.clone(), shortage });
+            }
+        }
+        let (node, _) = shares.first_key_value()?;
+        Some(Wait::Turn { node: self.nodes[*node].name.clone() })
+    }
+}
+
+/// What is too little of `free` for `load`.
+fn shortage(load: Load, free: Load, capacity: Load) -> Option<Shortage> {
+    if load.slots > free.slots {
+        return Some(Shortage::Jobs { limit: capacity.slots });
+    }
+    let pool = Pool::first_short(load.resources, free.resources)?;
+    let (asked, available) = (pool.of(load.resources), pool.of(free.resources));
+    Some(Shortage::Resource { pool, asked, available })
+}

@@ -1,0 +1,137 @@
+//! Room is kept for the first unit in the queue, so that small jobs cannot starve a large one.
+//!
+//! ```text
+//!   node of 4 cpus                       now      promise
+//!   ┌──────────────────────┐              │          │
+//!   │ old job, 3 cpus      ├──────────────┼──────────┤
+//!   └──────────────────────┘              │          ├──────────────────────┐
+//!                                         │          │ first unit, 3 cpus   │
+//!                                         │          ├──────────────────────┘
+//!                                         ├──────────┼───── a, 1 cpu: passes, 1 + 3 fit in 4
+//!                                         └──────────┼───── b, 1 cpu: waits, 1 + 1 + 3 do not
+//! ```
+//!
+//! Others may overtake it on the reserved node only beside its whole request and beside all who
+//! have overtaken it so far: then it can start, at the latest, when the jobs have ended that ran
+//! there when room was first kept. Or they must end, by their time limit, before the time limits
+//! of running jobs make room for it. On other nodes they start freely.
+//!
+//! A reservation is made only when somebody is about to overtake; while all that wait ask for the
+//! same, nobody does.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Dispatcher, Timestamp,
+    job::State,
+    load::Load,
+    nodes::NodeIndex,
+    queue::{Ask, Place},
+};
+use crate::model::JobId;
+
+/// The nodes that are kept for the first unit in the queue.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    pub(super) unit: Place,
+    /// For each of its members, in the order of what they ask for.
+    pub(super) homes: Vec<NodeIndex>,
+    /// How much is kept on each node.
+    pub(super) shares: BTreeMap<NodeIndex, Load>,
+    /// The jobs that have overtaken it on its nodes, with what they asked for.
+    overtakers: BTreeMap<JobId, (NodeIndex, Load)>,
+}
+
+impl Dispatcher {
+    /// Sees to it that room is kept for the first unit in the queue.
+    pub(super) fn reserve_for_first(&mut self) {
+        let Some((unit, line)) = self.queue.head() else { return };
+        if self.reservation.as_ref().is_some_and(|reservation| reservation.unit == unit) {
+            return;
+        }
+        self.release_reservation();
+        let asks = &self.queue[line].asks;
+        if let Some(homes) = self.homes(asks) {
+            let shares = self.shares(asks, &homes);
+            let overtakers = BTreeMap::new();
+            self.reservation = Some(Reservation { unit, homes, shares, overtakers });
+        }
+    }
+
+    /// Gives the kept nodes free for everybody.
+    pub(super) fn release_reservation(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            self.freed.extend(reservation.shares.into_keys());
+        }
+    }
+
+    /// Whether room is kept for a unit that is not the first in the queue any more.
+    pub(super) fn reservation_is_stale(&self) -> bool {
+        let first = self.queue.head().map(|(unit, _)| unit);
+        self.reservation.as_ref().is_some_and(|reservation| Some(reservation.unit) != first)
+    }
+
+    /// Whether room is kept on that node.
+    pub(super) fn is_reserved(&self, node: NodeIndex) -> bool {
+        self.reservation.as_ref().is_some_and(|kept| kept.shares.contains_key(&node))
+    }
+
+    /// Whether what is asked for may start there before the first unit in the queue.
+    pub(super) fn may_overtake(&self, ask: Ask, node: NodeIndex, now: Timestamp) -> bool {
+        let Some(reservation) = &self.reservation else { return true };
+        let Some(&share) = reservation.shares.get(&node) else { return true };
+        let overtakers = reservation.overtakers.values().filter(|(on, _)| *on == node);
+        let kept = share.plus(Load::sum(overtakers.map(|&(_, load)| load)));
+        kept.plus(ask.load).fits_in(self.nodes[node].capacity())
+            || self.ends_in_time(ask, node, share, now)
+    }
+
+    /// Remembers a job that starts before the first unit in the queue on one of its nodes.
+    pub(super) fn note_overtaker(&mut self, job: JobId, ask: Ask, node: NodeIndex, now: Timestamp) {
+        let Some(share) = self.reservation.as_ref().and_then(|kept| kept.shares.get(&node)) else {
+            return;
+        };
+        if self.ends_in_time(ask, node, *share, now) {
+            return;
+        }
+        if let Some(reservation) = &mut self.reservation {
+            reservation.overtakers.insert(job, (node, ask.load));
+        }
+    }
+
+    /// An overtaker has ended.
+    pub(super) fn forget_overtaker(&mut self, job: JobId) {
+        if let Some(reservation) = &mut self.reservation {
+            reservation.overtakers.remove(&job);
+        }
+    }
+
+    /// Whether it would end before there is room for `share`, as far as time limits tell.
+    fn ends_in_time(&self, ask: Ask, node: NodeIndex, share: Load, now: Timestamp) -> bool {
+        let Some(limit) = ask.time_limit else { return false };
+        self.promise(node, share, now).is_some_and(|promise| now.after(limit) <= promise)
+    }
+
+    /// When the time limits of the jobs on that node will have made room for `share`. Unknown if
+    /// jobs without a limit stand in the way, or a job may take back what it has lent.
+    fn promise(&self, node: NodeIndex, share: Load, now: Timestamp) -> Option<Timestamp> {
+        let node = &self.nodes[node];
+        let mut ends = Vec::new();
+        for job in &node.running {
+            let job = &self.jobs[job];
+            let State::Running { standing, .. } = job.state else { continue };
+            if standing.held != job.ask.load {
+                return None;
+            }
+            if let Some(end) = job.ends_by() {
+                ends.push((end.max(now), standing.held));
+            }
+        }
+        ends.sort_unstable();
+        let mut used = node.used;
+        ends.into_iter().find_map(|(end, held)| {
+            used = used.minus(held);
+            used.plus(share).fits_in(node.capacity()).then_some(end)
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! Random events in random order: whatever happens, the [`Mirror`] has nothing to object to.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::{mirror::Mirror, *};
+
+/// One thing that happens. Jobs and nodes are picked by position among those there are.
+#[derive(Clone, Debug)]
+enum Step {
+    Join { node: u8, cpus: u64, mem: u64, max_jobs: Option<u32> },
+    Drain { node: u8 },
+    Lose { node: u8 },
+    Remove { node: u8 },
+    Submit(Draft),
+    Recover { draft: Draft, node: u8 },
+    End { pick: u8 },
+    Cancel { pick: u8 },
+    Link { a: u8, b: u8 },
+    Wait { milliseconds: u64 },
+}
+
+/// A request still to be filled in with the ids of jobs there are.
+#[derive(Clone, Debug)]
+struct Draft {
+    half_cpus: u64,
+    mem: u64,
+    node: Option<u8>,
+    parent: Option<u8>,
+    holds: Holds,
+    priority: i32,
+    pipes: Vec<(u8, End)>,
+    time_limit: Option<u64>,
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    let holds = prop_oneof![
+        6 => Just(Holds::Worker),
+        3 => Just(Holds::Lends),
+        1 => Just(Holds::Supervisor),
+    ];
+    let end = prop_oneof![Just(End::Read), Just(End::Write)];
+    let some_pipes = prop::collection::vec((0..6_u8, end), 0..3);
+    let pipes = prop_oneof![2 => Just(Vec::new()), 1 => some_pipes];
+    (
+        (0..9_u64, 0..5_u64, prop::option::weighted(0.2, 0..4_u8)),
+        (prop::option::weighted(0.3, any::<u8>()), holds, -1..2_i32),
+        (pipes, prop::option::weighted(0.5, 1..50_u64)),
+    )
+        .prop_map(
+            |((half_cpus, mem, node), (parent, holds, priority), (pipes, time_limit))| Draft {
+                half_cpus,
+                mem,
+                node,
+                parent,
+                holds,
+                priority,
+                pipes,
+                time_limit,
+            },
+        )
+}
+
+fn join() -> impl Strategy<Value = Step> {
+    let max_jobs = prop::option::weighted(0.3, 1..4_u32);
+    (0..4_u8, 1..5_u64, 2..6_u64, max_jobs).prop_map(|(node, cpus, mem, max_jobs)| Step::Join {
+        node,
+        cpus,
+        mem,
+        max_jobs,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => join(),
+        1 => (0..4_u8).prop_map(|node| Step::Drain { node }),
+        1 => (0..4_u8).prop_map(|node| Step::Lose { node }),
+        1 => (0..4_u8).prop_map(|node| Step::Remove { node }),
+        24 => draft().prop_map(Step::Submit),
+        1 => (draft(), 0..4_u8).prop_map(|(draft, node)| Step::Recover { draft, node }),
+        16 => any::<u8>().prop_map(|pick| Step::End { pick }),
+        3 => any::<u8>().prop_map(|pick| Step::Cancel { pick }),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Link { a, b }),
+        4 => (1..30_u64).prop_map(|milliseconds| Step::Wait { milliseconds }),
+    ]
+}
+
+fn pick(jobs: &BTreeSet<JobId>, position: u8) -> Option<JobId> {
+    jobs.iter().copied().nth(usize::from(position) % jobs.len().max(1))
+}
+
+impl Draft {
+    fn request(&self, running: &BTreeSet<JobId>) -> Request {
+        let pipe = |inode: u8| PipeId { device: 1, inode: inode.into() };
+        Request {
+            resources: Resources { cpus: Amount(self.half_cpus * 5_000), mem: self.mem },
+            node: self.node.map(|node| node_name(&node.to_string())),
+            parent: self.parent.and_then(|position| pick(running, position)),
+            holds: self.holds,
+            priority: self.priority,
+            pipes: self.pipes.iter().map(|&(inode, end)| (pipe(inode), end)).collect(),
+            time_limit: self.time_limit,
+        }
+    }
+}
+
+fn event(step: &Step, mirror: &Mirror, next_job: JobId) -> Option<Event> {
+    let name = |node: u8| node_name(&node.to_string());
+    let (running, queued) = (mirror.running(), mirror.queued());
+    Some(match *step {
+        Step::Join { node, cpus, mem, max_jobs } => {
+            let capacity = Resources { cpus: Amount::whole(cpus), mem };
+            Event::NodeJoined { node: name(node), capacity, max_jobs }
+        }
+        Step::Drain { node } => Event::NodeDraining { node: name(node) },
+        Step::Lose { node } => Event::NodeLost { node: name(node) },
+        Step::Remove { node } => Event::NodeRemoved { node: name(node) },
+        Step::Submit(ref draft) => {
+            Event::Submitted { job: next_job, request: draft.request(&running) }
+        }
+        Step::Recover { ref draft, node } => {
+            let request = draft.request(&running);
+            Event::Recovered { job: next_job, request, node: name(node) }
+        }
+        Step::End { pick: position } => Event::Ended { job: pick(&running, position)? },
+        Step::Cancel { pick: position } => Event::Cancelled { job: pick(&queued, position)? },
+        Step::Link { a, b } => {
+            let all = &running | &queued;
+            Event::PipesLinked { a: pick(&all, a)?, b: pick(&all, b)? }
+        }
+        Step::Wait { .. } => return None,
+    })
+}
+
+/// Ends running jobs until none is left, the one after the other.
+fn run_to_the_end(mirror: &mut Mirror, mut now: u64) {
+    while let Some(&job) = mirror.running().first() {
+        now += 1;
+        mirror.handle(Event::Ended { job }, now);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 600,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn nothing_is_overcommitted_overtaken_or_left_waiting(
+        first in join(),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut mirror = Mirror::default();
+        let mut now = 0;
+        for (position, step) in std::iter::once(&first).chain(&steps).enumerate() {
+            if let Step::Wait { milliseconds } = step {
+                now += milliseconds;
+            }
+            if let Some(event) = event(step, &mirror, JobId(position as u64)) {
+                mirror.handle(event, now);
+            }
+        }
+        for node in 0..4 {
+            let capacity = Resources { cpus: Amount::whole(4), mem: 5 };
+            let node = node_name(&node.to_string());
+            mirror.handle(Event::NodeJoined { node, capacity, max_jobs: None }, now);
+        }
+        run_to_the_end(&mut mirror, now);
+        prop_assert_eq!(mirror.queued(), BTreeSet::new());
+    }
+
+    /// Without pipes and loans the first in the queue starts, at the latest, when all jobs have
+    /// ended that ran on its node when room was first kept for it there.
+    #[test]
+    fn the_first_in_the_queue_is_not_starved(
+        nodes in prop::collection::vec(2..6_u64, 1..4),
+        submissions in prop::collection::vec((1..6_u64, any::<u8>(), any::<bool>()), 1..80),
+    ) {
+        let mut mirror = Mirror::default();
+        for (position, &size) in nodes.iter().enumerate() {
+            let node = node_name(&position.to_string());
+            mirror.handle(Event::NodeJoined { node, capacity: cpus(size), max_jobs: None }, 0);
+        }
+        let mut kept: Option<(JobId, BTreeSet<JobId>)> = None;
+        for (position, &(size, end, ends)) in submissions.iter().enumerate() {
+            let job = JobId(position as u64);
+            let request = Request { resources: cpus(size), ..Request::default() };
+            mirror.handle(Event::Submitted { job, request }, 0);
+            if ends && let Some(job) = pick(&mirror.running(), end) {
+                mirror.handle(Event::Ended { job }, 0);
+            }
+            let Some(reservation) = &mirror.dispatcher.reservation else {
+                kept = None;
+                continue;
+            };
+            let first = reservation.unit.job;
+            let nodes = reservation.shares.keys().collect::<Vec<_>>();
+            let here = nodes.iter().flat_map(|&&node| &mirror.dispatcher.nodes[node].running);
+            let here = here.copied().collect::<BTreeSet<_>>();
+            match &mut kept {
+                Some((job, ran)) if *job == first => {
+                    ran.retain(|job| here.contains(job));
+                    prop_assert!(!ran.is_empty(), "{} was overtaken for too long", first);
+                }
+                _ => kept = Some((first, here)),
+            }
+        }
+        run_to_the_end(&mut mirror, 0);
+        prop_assert_eq!(mirror.queued(), BTreeSet::new());
+    }
+}

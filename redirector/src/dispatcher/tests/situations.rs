@@ -1,0 +1,469 @@
+//! A table of situations. Each line is one event and, behind `->`, all that follows from it.
+//!
+//! ```text
+//! node NAME CPUS [max=JOBS]     drain NAME    lose NAME    remove NAME    at MILLISECONDS
+//! submit JOB CPUS [on=NODE] [prio=N] [limit=MS] [parent=JOB] [lends|supervises] [reads=P] [writes=P]
+//! recover JOB CPUS on=NODE      end JOB       cancel JOB   link JOB JOB
+//! ```
+
+use super::*;
+
+const SITUATIONS: &[(&str, &str)] = &[
+    (
+        "what fits starts in the same call, the rest in order of submission",
+        "node n 2
+         submit 1 1 -> start 1 n
+         submit 2 1 -> start 2 n
+         submit 3 1
+         submit 4 1
+         end 2 -> start 3 n
+         end 1 -> start 4 n",
+    ),
+    (
+        "nodes are filled in joining order",
+        "node a 1
+         node b 2
+         submit 1 1 -> start 1 a
+         submit 2 1 -> start 2 b
+         end 1
+         submit 3 1 -> start 3 a",
+    ),
+    (
+        "higher priority goes first",
+        "node n 1
+         submit 1 1 -> start 1 n
+         submit 2 1
+         submit 3 1 prio=5
+         end 1 -> start 3 n
+         end 3 -> start 2 n",
+    ),
+    (
+        "what is too large for every node is refused, and names the closest",
+        "node a 2
+         node b 4
+         submit 1 5 -> refuse 1 Cpus 50000 of 40000 on b
+         submit 2 3 on=a -> refuse 2 Cpus 30000 of 20000 on a
+         submit 3 1 on=c -> refuse 3 unknown c",
+    ),
+    (
+        "a job waits for the first node to join, and for a lost one to come back",
+        "submit 1 2
+         node a 2 -> start 1 a
+         end 1
+         lose a
+         submit 2 2 on=a
+         submit 3 2
+         node b 1
+         node a 2 -> start 2 a
+         end 2 -> start 3 a",
+    ),
+    (
+        "jobs on a lost node are lost; a removed node refuses those that only it could run",
+        "node a 1
+         node b 2
+         submit 1 1 -> start 1 a
+         submit 2 2 -> start 2 b
+         submit 3 2
+         lose b -> lost 2 b
+         submit 4 1 on=b
+         remove b -> refuse 3 Cpus 20000 of 10000 on a; refuse 4 unknown b
+         end 2",
+    ),
+    (
+        "a draining node finishes what it runs and starts nothing",
+        "node a 2
+         submit 1 1 -> start 1 a
+         drain a
+         submit 2 1
+         end 1
+         node a 2 -> start 2 a",
+    ),
+    (
+        "max_per_node counts all jobs, whoever submitted them",
+        "node n 8 max=2
+         submit 1 1 -> start 1 n
+         submit 2 1 -> start 2 n
+         submit 3 1
+         end 1 -> start 3 n",
+    ),
+    (
+        "small jobs overtake on other nodes, and where they fit beside the first's whole request",
+        "node a 4
+         node b 2
+         submit 1 3 -> start 1 a
+         submit 2 3
+         submit 3 2 -> start 3 b
+         submit 4 1 -> start 4 a
+         submit 5 1
+         end 4 -> start 5 a
+         end 3
+         end 1 -> start 2 a",
+    ),
+    (
+        "one overtakes on the kept node at most as much as leaves room for the first",
+        "node n 4
+         submit 1 1 -> start 1 n
+         submit 2 2 -> start 2 n
+         submit 3 3
+         submit 4 1 -> start 4 n
+         end 1
+         submit 5 1
+         end 2 -> start 3 n
+         end 4 -> start 5 n",
+    ),
+    (
+        "who ends in time may overtake",
+        "node n 4
+         at 1000
+         submit 1 3 limit=100 -> start 1 n
+         submit 2 4
+         at 1050
+         submit 3 1 limit=51
+         submit 4 1 limit=50 -> start 4 n
+         end 4
+         end 1 -> start 2 n
+         end 2 -> start 3 n",
+    ),
+    (
+        "a cancelled first gives way to those it held up",
+        "node n 4
+         submit 1 2 -> start 1 n
+         submit 2 4
+         submit 3 2
+         cancel 2 -> start 3 n
+         cancel 1
+         submit 4 1
+         end 1 -> start 4 n",
+    ),
+    (
+        "a job on another node's queue does not hold this one up",
+        "node a 1
+         node b 1
+         submit 1 1 on=a -> start 1 a
+         submit 2 1 on=a
+         submit 3 1 -> start 3 b
+         end 1 -> start 2 a",
+    ),
+    (
+        "a pipeline whose members come one by one runs on one cpu",
+        "node n 1
+         submit 1 1 writes=p -> start 1 n
+         submit 2 1 reads=p writes=q -> start 2 n
+         submit 3 1 reads=q -> start 3 n
+         submit 4 1
+         end 1
+         end 2
+         end 3 -> start 4 n",
+    ),
+    (
+        "queued members start together, all or none",
+        "node n 4
+         submit 1 3 -> start 1 n
+         submit 2 1 writes=p -> start 2 n
+         end 2
+         submit 3 2 writes=p
+         submit 4 2 reads=p
+         end 1 -> start 3 n; start 4 n",
+    ),
+    (
+        "a gang larger than every node gets a whole one",
+        "node a 1
+         node b 2
+         submit 1 2 -> start 1 b
+         submit 2 1 -> start 2 a
+         submit 3 2 writes=p
+         submit 4 2 reads=p
+         submit 5 1 reads=p
+         end 2
+         submit 6 1 -> start 6 a
+         end 1 -> start 5 b; start 3 b; start 4 b
+         end 3
+         end 5
+         submit 7 1
+         end 4 -> start 7 b",
+    ),
+    (
+        "a gang is spread if no node has room for all of it",
+        "node a 2
+         node b 2
+         submit 1 1 -> start 1 a
+         submit 2 1 on=b -> start 2 b
+         submit 3 1 on=a -> start 3 a
+         submit 4 1 writes=p on=a
+         submit 5 1 reads=p
+         end 3 -> start 4 a; start 5 b",
+    ),
+    (
+        "members with different nodes of their own wait for both",
+        "node a 1
+         node b 1
+         submit 1 1 -> start 1 a
+         submit 2 1 -> start 2 b
+         submit 3 1 writes=p on=a
+         submit 4 1 reads=p on=b
+         end 1
+         end 2 -> start 3 a; start 4 b",
+    ),
+    (
+        "cancelling the middle of a queued gang parts its ends",
+        "node n 2
+         submit 1 2 -> start 1 n
+         submit 2 1 writes=p
+         submit 3 1 reads=p writes=q
+         submit 4 1 reads=q
+         cancel 3
+         end 1 -> start 2 n; start 4 n",
+    ),
+    (
+        "inode numbers are used again after their jobs have ended",
+        "node n 1
+         submit 1 1 writes=p -> start 1 n
+         end 1
+         submit 2 1 -> start 2 n
+         submit 3 1 reads=p
+         end 2 -> start 3 n",
+    ),
+    (
+        "two writers without a reader, or one job with both ends, are no gang",
+        "node n 1
+         submit 1 1 writes=p -> start 1 n
+         submit 2 1 writes=p
+         submit 3 1 writes=q reads=q
+         submit 4 1 writes=q reads=q
+         end 1 -> start 2 n
+         end 2 -> start 3 n",
+    ),
+    (
+        "pipes through other processes join when they are found",
+        "node n 1
+         submit 1 1 -> start 1 n
+         submit 2 1
+         submit 3 1
+         link 2 1 -> start 2 n",
+    ),
+    (
+        "a job that waits for jobs it spawned lends its cpu: three deep on one",
+        "node n 1
+         submit 1 1 lends -> start 1 n
+         submit 2 1 lends parent=1 -> start 2 n
+         submit 3 1 lends parent=2 -> start 3 n
+         submit 4 1 parent=3 -> start 4 n
+         submit 5 1
+         end 4
+         end 3
+         end 2
+         end 1 -> start 5 n",
+    ),
+    (
+        "what is lent goes to the lender's children first, and is taken back into debt",
+        "node n 2
+         submit 1 2 lends -> start 1 n
+         submit 2 1
+         submit 3 1 parent=1 -> start 3 n; start 2 n
+         end 3
+         submit 4 1
+         end 2
+         end 1 -> start 4 n",
+    ),
+    (
+        "a supervisor holds nothing, not even a slot",
+        "node n 1 max=1
+         submit 1 1 supervises -> start 1 n
+         submit 2 1 supervises -> start 2 n
+         submit 3 1 parent=1 -> start 3 n",
+    ),
+    (
+        "a child runs although all that holds its node waits for it through a pipe",
+        "node n 1
+         submit 1 1 lends writes=p -> start 1 n
+         submit 2 1 reads=p -> start 2 n
+         submit 3 1 parent=1 -> start 3 n
+         submit 4 1 parent=1
+         end 3 -> start 4 n
+         end 4
+         end 1
+         end 2",
+    ),
+    (
+        "a worker that waits for a job it submitted does not block it for ever",
+        "node n 1
+         submit 1 1 -> start 1 n
+         submit 2 1 parent=1 -> start 2 n
+         submit 3 1 parent=1
+         end 2 -> start 3 n",
+    ),
+    (
+        "a recovered job holds what it held, before its node is back and beyond its size",
+        "recover 1 2 on=n
+         node n 1
+         recover 2 1 on=n
+         submit 3 1
+         end 2
+         end 1 -> start 3 n",
+    ),
+    (
+        "events that come twice or late do nothing",
+        "node n 1
+         submit 1 1 -> start 1 n
+         submit 1 1
+         recover 1 1 on=n
+         end 1
+         end 1
+         cancel 1
+         link 1 2
+         lose m
+         drain m",
+    ),
+    (
+        "a node that comes back smaller refuses what it cannot run any more",
+        "node n 4
+         submit 1 4 -> start 1 n
+         submit 2 3
+         submit 3 2
+         node n 2 -> refuse 2 Cpus 30000 of 20000 on n
+         end 1 -> start 3 n",
+    ),
+];
+
+#[test]
+fn situations_come_out_as_written() {
+    for (says, script) in SITUATIONS {
+        let mut dispatcher = Dispatcher::new();
+        let mut now = 0;
+        for line in script.lines().map(str::trim) {
+            let (event, expected) = line.split_once(" -> ").unwrap_or((line, ""));
+            if let Some(time) = event.strip_prefix("at ") {
+                now = time.parse().expect("a time in milliseconds");
+                continue;
+            }
+            let actions = handle(&mut dispatcher, parse(event), now);
+            let written = actions.iter().map(write).collect::<Vec<_>>().join("; ");
+            assert_eq!(written, expected, "\n{says}:\n  {line}\n{dispatcher:#?}");
+        }
+    }
+}
+
+#[test]
+fn explanations_name_what_is_short_and_who_is_first() {
+    let mut dispatcher = Dispatcher::new();
+    for line in ["node n 4", "submit 1 3", "submit 2 2", "submit 3 1", "submit 4 1 on=n"] {
+        handle(&mut dispatcher, parse(line), 7);
+    }
+    let node = || node_name("n");
+    assert_eq!(
+        dispatcher.explain(JobId(1)),
+        Some(Explanation::Running { node: node(), since: Timestamp(7), lending: false })
+    );
+    let waits = |shortage, behind| {
+        let reason = Wait::Room { node: node(), shortage };
+        Some(Explanation::Waiting { since: Timestamp(7), reason, behind })
+    };
+    let short = |asked| Shortage::Resource { pool: Pool::Cpus, asked, available: 0 };
+    assert_eq!(dispatcher.explain(JobId(2)), waits(short(20_000), None));
+    assert_eq!(dispatcher.explain(JobId(4)), waits(short(10_000), Some(JobId(2))));
+
+    handle(&mut dispatcher, parse("node n 4 max=2"), 9);
+    assert_eq!(dispatcher.explain(JobId(2)), waits(Shortage::Jobs { limit: 2 }, None));
+
+    handle(&mut dispatcher, parse("drain n"), 9);
+    let reason = Wait::Node { node: Some(node()) };
+    assert_eq!(
+        dispatcher.explain(JobId(4)),
+        Some(Explanation::Waiting { since: Timestamp(7), reason, behind: None })
+    );
+
+    handle(&mut dispatcher, parse("end 1"), 9);
+    assert_eq!(dispatcher.explain(JobId(1)), None);
+}
+
+#[test]
+fn a_lender_says_so() {
+    let mut dispatcher = Dispatcher::new();
+    for line in ["node n 1", "submit 1 1 lends", "submit 2 1 parent=1"] {
+        handle(&mut dispatcher, parse(line), 3);
+    }
+    let since = Timestamp(3);
+    assert_eq!(
+        dispatcher.explain(JobId(1)),
+        Some(Explanation::Running { node: node_name("n"), since, lending: true })
+    );
+}
+
+#[test]
+fn a_job_that_only_waits_for_its_turn_says_so() {
+    let mut dispatcher = Dispatcher::new();
+    for line in ["node n 4", "submit 1 2", "submit 2 4", "submit 3 2"] {
+        handle(&mut dispatcher, parse(line), 0);
+    }
+    assert_eq!(
+        dispatcher.explain(JobId(3)),
+        Some(Explanation::Waiting {
+            since: Timestamp(0),
+            reason: Wait::Turn { node: node_name("n") },
+            behind: Some(JobId(2)),
+        })
+    );
+}
+
+fn parse(line: &str) -> Event {
+    let words = line.split(' ').collect::<Vec<_>>();
+    let job = |at: usize| JobId(words[at].parse().expect("the number of a job"));
+    let node = || node_name(words[1]);
+    match words[0] {
+        "node" => Event::NodeJoined {
+            node: node(),
+            capacity: cpus(words[2].parse().expect("a number of cpus")),
+            max_jobs: words.get(3).map(|max| max[4..].parse().expect("max=JOBS")),
+        },
+        "drain" => Event::NodeDraining { node: node() },
+        "lose" => Event::NodeLost { node: node() },
+        "remove" => Event::NodeRemoved { node: node() },
+        "end" => Event::Ended { job: job(1) },
+        "cancel" => Event::Cancelled { job: job(1) },
+        "link" => Event::PipesLinked { a: job(1), b: job(2) },
+        "submit" => Event::Submitted { job: job(1), request: request(&words[2..]) },
+        "recover" => {
+            let mut request = request(&words[2..]);
+            let node = request.node.take().expect("on=NODE");
+            Event::Recovered { job: job(1), request, node }
+        }
+        other => panic!("no such event: {other}"),
+    }
+}
+
+fn request(words: &[&str]) -> Request {
+    let mut request = Request {
+        resources: cpus(words[0].parse().expect("a number of cpus")),
+        ..Request::default()
+    };
+    for word in &words[1..] {
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let number = || value.parse::<i64>().expect("a number");
+        let pipe = || PipeId { device: 0, inode: value.as_bytes()[0].into() };
+        match key {
+            "on" => request.node = Some(node_name(value)),
+            "prio" => request.priority = number() as i32,
+            "limit" => request.time_limit = Some(number() as u64),
+            "parent" => request.parent = Some(JobId(number() as u64)),
+            "lends" => request.holds = Holds::Lends,
+            "supervises" => request.holds = Holds::Supervisor,
+            "reads" => request.pipes.push((pipe(), End::Read)),
+            "writes" => request.pipes.push((pipe(), End::Write)),
+            other => panic!("no such attribute: {other}"),
+        }
+    }
+    request
+}
+
+fn write(action: &Action) -> String {
+    match action {
+        Action::Start { job, node, .. } => format!("start {job} {node}"),
+        Action::Lost { job, node } => format!("lost {job} {node}"),
+        Action::Refuse { job, reason: Refusal::UnknownNode { node } } => {
+            format!("refuse {job} unknown {node}")
+        }
+        Action::Refuse { job, reason: Refusal::TooLarge { pool, asked, largest, node } } => {
+            format!("refuse {job} {pool:?} {asked} of {largest} on {node}")
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Runs the commands of an unmodified pipeline as jobs on a cluster.
+//!
+//! ```text
+//!  tool ─ exec ─► libshim.so ─► redirector exec ═══ lease ═══► gateway
+//!                               [client::exec]                 [gateway]
+//!                               runs the command               [store]       journal
+//!                               with [agent]                   [dispatcher]  who runs when
+//! ```
+//!
+//! Dependencies between the modules point one way:
+//! [`cli`] → {[`client`], [`gateway`]} → {[`dispatcher`], [`agent`], [`store`]} → [`model`].
+//! [`protocol`] is what client and gateway say to each other; [`config`] and
+//! [`place`] say how things are set and where they are.
+
+#![deny(unsafe_code)]
+
+pub mod dispatcher;
+pub mod model;

@@ -1,0 +1,78 @@
+//! A job's record: one command with its resources and outcome.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::{JobId, NodeName, Outcome, Spec, State, Text, Usage};
+
+/// Milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The wall clock's time.
+    pub fn now() -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(since_1970.as_millis() as u64)
+    }
+
+    /// How long after `earlier`; zero if the clock was set back.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Everything that is known about a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// The job whose process submitted this one; `None` for a run.
+    pub spawned_by: Option<JobId>,
+    /// The run it belongs to; its own number for a run.
+    pub run: JobId,
+    /// What was asked.
+    #[serde(flatten)]
+    pub spec: Spec,
+    /// `NAME=VALUE` entries, in their order, without values that look secret.
+    pub environment: Vec<Text>,
+    /// How far it is.
+    pub state: State,
+    /// Tries at running it, the last one last.
+    pub attempts: Vec<Attempt>,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Option<Outcome>,
+    /// When it was journalled.
+    pub submitted: Timestamp,
+    /// When its resources were granted.
+    pub started: Option<Timestamp>,
+    /// When its outcome was known.
+    pub ended: Option<Timestamp>,
+    /// Where it runs or ran.
+    pub node: Option<NodeName>,
+    /// What it used.
+    pub usage: Option<Usage>,
+    /// The process that waits for it: the pipeline's child.
+    pub client_pid: i32,
+}
+
+/// One try at running a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// Where.
+    pub node: NodeName,
+    /// When its resources were granted.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What it used.
+    pub usage: Option<Usage>,
+}

@@ -1,0 +1,18 @@
+//! The words everything else uses: job, spec, resources, state, outcome.
+
+mod id;
+mod job;
+mod resources;
+pub mod secret;
+mod spec;
+mod state;
+mod text;
+mod usage;
+
+pub use id::{JobId, NodeName};
+pub use job::{Attempt, Job, Timestamp};
+pub use resources::{Amount, Resources};
+pub use spec::{Kind, Rule, Spec};
+pub use state::{Outcome, State};
+pub use text::{Text, file_name, shell_line};
+pub use usage::Usage;

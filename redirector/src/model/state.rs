@@ -1,0 +1,109 @@
+//! How far a job is and how it ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How far a job is: `queued → running → finished`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Journalled, waiting for resources.
+    Queued,
+    /// Holds its resources; the command runs or is about to.
+    Running,
+    /// Has an [`Outcome`].
+    Finished,
+}
+
+impl State {
+    /// The word for it, as in JSON and on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Finished => "finished",
+        }
+    }
+
+    /// The state that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Queued, Self::Running, Self::Finished].into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// The command ended by itself.
+    Exited {
+        /// Its exit status, 0–255.
+        exit_code: i32,
+    },
+    /// A signal ended the command.
+    Signaled {
+        /// The signal's number.
+        signal: i32,
+        /// Whether the kernel wrote a core file.
+        core_dumped: bool,
+    },
+    /// Somebody cancelled the job, or the program that waited for it died.
+    Cancelled {
+        /// Who or what did it.
+        reason: String,
+    },
+    /// It could never have run here.
+    Refused {
+        /// Which resource is missing, and how much of it there is.
+        reason: String,
+    },
+    /// Nobody is left who knows how it ended.
+    Lost {
+        /// What is known.
+        reason: String,
+    },
+    /// A run that was not started through `redirector run`: its last process is
+    /// gone, and its exit status went to its own parent.
+    Ended,
+}
+
+impl Outcome {
+    /// The word for it, as in JSON and in listings.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Exited { .. } => "exited",
+            Self::Signaled { .. } => "signaled",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Refused { .. } => "refused",
+            Self::Lost { .. } => "lost",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// Why, where it is not the command's own doing.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Cancelled { reason } | Self::Refused { reason } | Self::Lost { reason } => {
+                Some(reason)
+            }
+            Self::Exited { .. } | Self::Signaled { .. } | Self::Ended => None,
+        }
+    }
+
+    /// Whether the command did what was asked.
+    pub const fn is_success(&self) -> bool {
+        matches!(self, Self::Exited { exit_code: 0 } | Self::Ended)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { exit_code } => write!(f, "exited({exit_code})"),
+            Self::Signaled { signal, core_dumped: true } => write!(f, "signaled({signal}, core)"),
+            Self::Signaled { signal, core_dumped: false } => write!(f, "signaled({signal})"),
+            other => f.write_str(other.word()),
+        }
+    }
+}
