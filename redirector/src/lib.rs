@@ -14,5 +14,8 @@
 
 #![deny(unsafe_code)]
 
+#[allow(unsafe_code)]
+pub mod agent;
 pub mod dispatcher;
 pub mod model;
+mod random;

@@ -1,0 +1,88 @@
+//! Runs a job's command on this computer and watches over it.
+//!
+//! Everything that a command can tell about its parent is kept as it was: the
+//! command inherits descriptors, working directory, limits, controlling terminal,
+//! process group, ignored signals and the signal mask that this process started
+//! with. [`invocation`] is the command, [`process`] starts it, [`signals`] catches what is sent to this process
+//! in its stead, [`witness`] tells signals to the group from signals to this
+//! process, and [`ending`] makes this process end as the command ended.
+
+pub mod ending;
+pub mod invocation;
+pub mod process;
+pub mod signals;
+pub mod witness;
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// A descriptor that this process was started with; `None` for no possible number.
+pub fn borrow_inherited(descriptor: RawFd) -> Option<BorrowedFd<'static>> {
+    // SAFETY: nothing in this program closes descriptors that it did not open, and
+    // system calls on one that is not open fail with EBADF.
+    (descriptor >= 0).then(|| unsafe { BorrowedFd::borrow_raw(descriptor) })
+}
+
+/// `descriptor`, moved above the standard three: a command that was started with
+/// one of them closed must find it closed.
+pub fn above_standard(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    if descriptor.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(descriptor);
+    }
+    // SAFETY: duplicates a descriptor that we own; the result is a new one.
+    unsafe {
+        match libc::fcntl(descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) {
+            -1 => Err(io::Error::last_os_error()),
+            moved => Ok(OwnedFd::from_raw_fd(moved)),
+        }
+    }
+}
+
+/// Returns `true` when process `pid` has ended, or at once if there is none; `false`
+/// if this kernel cannot tell (pidfd came with Linux 5.3).
+pub async fn process_ended(pid: i32) -> bool {
+    // SAFETY: takes no memory; a result that is not negative is a new descriptor of ours.
+    let descriptor = unsafe {
+        let descriptor = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        if descriptor < 0 {
+            return io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
+        }
+        OwnedFd::from_raw_fd(descriptor as RawFd)
+    };
+    // SAFETY: an OwnedFd keeps the same descriptor open for as long as it lives.
+    let Ok(descriptor) =
+        (unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) })
+    else {
+        return false;
+    };
+    // A pidfd is readable from the process's end on.
+    descriptor.readable().await.is_ok()
+}
+
+/// Makes writing to a pipe or socket that nobody reads an error like any other,
+/// instead of the end of this process.
+pub fn ignore_broken_pipes() {
+    // SAFETY: SIG_IGN runs no code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// Makes writing to a pipe or socket that nobody reads the end of this process.
+pub fn end_on_broken_pipes() {
+    // SAFETY: SIG_DFL runs no code.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// Fills `bytes` with what nobody can guess.
+///
+/// # Panics
+/// Where the kernel has no random numbers, which came with Linux 3.17.
+pub fn fill_with_random(bytes: &mut [u8]) {
+    // SAFETY: the kernel writes at most as many bytes as the slice has. Up to 256 are
+    // given in one piece (getrandom(2)).
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    assert_eq!(filled, bytes.len() as isize, "the kernel gives random numbers");
+}

@@ -1,0 +1,173 @@
+//! Starts a command as a child of this process, and waits for it.
+//!
+//! The child is made by `clone(CLONE_VM | CLONE_VFORK)` as `posix_spawn` does it,
+//! which costs a third of `fork` from this program; `posix_spawn` itself cannot
+//! ask for a parent-death signal.
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_void},
+    io, mem, ptr,
+};
+
+use super::signals::Inherited;
+use crate::model::{Outcome, Usage};
+
+/// A program with its arguments and environment, ready for `execve`.
+pub struct Command<'a> {
+    /// The program's path.
+    pub program: &'a CStr,
+    /// Pointers to the arguments, closed by a null pointer.
+    pub arguments: &'a [*const c_char],
+    /// Pointers to the `NAME=VALUE` entries, closed by a null pointer.
+    pub environment: &'a [*const c_char],
+}
+
+/// A started command.
+#[derive(Debug)]
+pub struct Process {
+    pid: libc::pid_t,
+}
+
+/// What became of a command since the last look.
+#[derive(Debug)]
+pub enum Change {
+    /// It ended.
+    Ended(Outcome, Usage),
+    /// This signal stopped it.
+    Stopped(c_int),
+    /// It goes on after a stop.
+    Continued,
+    /// Nothing.
+    None,
+}
+
+struct Start<'a> {
+    command: &'a Command<'a>,
+    inherited: &'a Inherited,
+    parent: libc::pid_t,
+    error: c_int,
+}
+
+/// Bytes of stack for the child until its `execve`; it makes half a dozen calls.
+const CHILD_STACK: usize = 32 * 1024;
+
+impl Process {
+    /// Starts `command` with the signal set-up that this process inherited. It is
+    /// killed if this process dies.
+    ///
+    /// # Errors
+    /// What `execve` reported, or the reason why there could be no child.
+    pub fn start(command: &Command, inherited: &Inherited) -> io::Result<Self> {
+        debug_assert!(
+            command.arguments.ends_with(&[ptr::null()])
+                && command.environment.ends_with(&[ptr::null()])
+        );
+        // Not zeroed: only the pages that are used are to be touched.
+        let mut stack: Vec<u128> = Vec::with_capacity(CHILD_STACK / mem::size_of::<u128>());
+        let mut start = Start {
+            command,
+            inherited,
+            // SAFETY: getpid has no preconditions.
+            parent: unsafe { libc::getpid() },
+            error: 0,
+        };
+        // SAFETY: the stack outlives the child's use of it, because CLONE_VFORK
+        // holds this thread until the child has left for execve or _exit. `start`
+        // lives as long. The child calls only functions that are safe after vfork.
+        let pid = unsafe {
+            libc::clone(
+                run_child,
+                stack.as_mut_ptr().add(stack.capacity()).cast(),
+                libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+                (&raw mut start).cast(),
+            )
+        };
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if start.error != 0 {
+            // SAFETY: pid is our child, which has ended or is about to.
+            unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+            return Err(io::Error::from_raw_os_error(start.error));
+        }
+        Ok(Self { pid })
+    }
+
+    /// The command's process id; its own until [`Change::Ended`] was seen.
+    pub fn pid(&self) -> libc::pid_t {
+        self.pid
+    }
+
+    /// Sends `signal` to the command.
+    pub fn signal(&self, signal: c_int) {
+        // SAFETY: the pid is our child's and was not waited for yet, so it cannot
+        // have passed to another process.
+        unsafe { libc::kill(self.pid, signal) };
+    }
+
+    /// Looks, without waiting, what became of the command.
+    pub fn poll(&self) -> io::Result<Change> {
+        self.wait(libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED)
+    }
+
+    fn wait(&self, options: c_int) -> io::Result<Change> {
+        let mut status = 0;
+        // SAFETY: rusage is a plain C struct for which all zeroes is a value.
+        let mut usage: libc::rusage = unsafe { mem::zeroed() };
+        // SAFETY: both pointers are to live, writable variables of the right type.
+        let pid = unsafe { libc::wait4(self.pid, &raw mut status, options, &raw mut usage) };
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(if pid == 0 {
+            Change::None
+        } else if libc::WIFEXITED(status) {
+            Change::Ended(Outcome::Exited { exit_code: libc::WEXITSTATUS(status) }, used(&usage))
+        } else if libc::WIFSIGNALED(status) {
+            let signal = libc::WTERMSIG(status);
+            Change::Ended(
+                Outcome::Signaled { signal, core_dumped: libc::WCOREDUMP(status) },
+                used(&usage),
+            )
+        } else if libc::WIFSTOPPED(status) {
+            Change::Stopped(libc::WSTOPSIG(status))
+        } else {
+            Change::Continued
+        })
+    }
+}
+
+extern "C" fn run_child(start: *mut c_void) -> c_int {
+    // SAFETY: `Process::start` passes a `Start` that lives until this function is
+    // done; the parent thread does not run meanwhile.
+    let start = unsafe { &mut *start.cast::<Start>() };
+    // SAFETY: async-signal-safe system calls with valid arguments only.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        // The parent may have died before the line above took effect.
+        if libc::getppid() != start.parent {
+            libc::_exit(1);
+        }
+        start.inherited.restore();
+        libc::execve(
+            start.command.program.as_ptr(),
+            start.command.arguments.as_ptr(),
+            start.command.environment.as_ptr(),
+        );
+        start.error = *libc::__errno_location();
+        libc::_exit(127)
+    }
+}
+
+fn used(usage: &libc::rusage) -> Usage {
+    /// Unit of `ru_inblock` and `ru_oublock` in bytes (getrusage(2)).
+    const BLOCK: u64 = 512;
+    let microseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    Usage {
+        user_us: microseconds(usage.ru_utime),
+        system_us: microseconds(usage.ru_stime),
+        max_rss: usage.ru_maxrss as u64 * 1024,
+        read_bytes: usage.ru_inblock as u64 * BLOCK,
+        written_bytes: usage.ru_oublock as u64 * BLOCK,
+    }
+}
