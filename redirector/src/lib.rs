@@ -19,3 +19,4 @@ pub mod agent;
 pub mod dispatcher;
 pub mod model;
 mod random;
+pub mod store;
