@@ -16,7 +16,9 @@
 
 #[allow(unsafe_code)]
 pub mod agent;
+pub mod config;
 pub mod dispatcher;
 pub mod model;
+pub mod place;
 mod random;
 pub mod store;
