@@ -16,9 +16,12 @@
 
 #[allow(unsafe_code)]
 pub mod agent;
+pub mod client;
 pub mod config;
 pub mod dispatcher;
 pub mod model;
 pub mod place;
+pub mod preload;
+pub mod protocol;
 mod random;
 pub mod store;

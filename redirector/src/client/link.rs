@@ -1,0 +1,262 @@
+//! A client's connection to its gateway, which outlives gateways.
+//!
+//! [`Link::next`] is the one place where a client waits: for the gateway, for
+//! signals, and, while the gateway is lost, for the next attempt to reach it.
+
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::{
+    settings::Settings,
+    start_gateway::{self, ensure_gateway},
+    wire::{self, Lease},
+};
+use crate::{
+    agent::signals::{Catcher, Received},
+    model::JobId,
+    place::StateDirectory,
+    protocol::{ClientMessage, GatewayMessage, PipeEnd, Resumption, Stage},
+};
+
+/// Pause between attempts to reach a lost gateway; each is a connection, and the
+/// start of a gateway if nobody listens.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The gateway cannot be reached, or does not take the job.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// None could be started.
+    #[error(transparent)]
+    Start(#[from] start_gateway::Error),
+    /// It listens, but does not talk.
+    #[error(transparent)]
+    Wire(#[from] wire::Error),
+}
+
+/// What a client waits for.
+pub(super) enum Event {
+    /// The gateway said something.
+    Message(GatewayMessage),
+    /// A signal came.
+    Signal(Received),
+    /// The gateway did not accept the job.
+    NotAccepted(Error),
+    /// The gateway of an accepted job did not come back in time.
+    GivenUp(Error),
+}
+
+/// A connection on behalf of one job.
+pub(super) struct Link {
+    state: StateDirectory,
+    catcher: Catcher,
+    submission: ClientMessage,
+    pipes: Vec<PipeEnd>,
+    lease: Option<Lease>,
+    accepted: Option<(JobId, String)>,
+    /// How far the client is; said when it comes back to the gateway.
+    pub stage: Stage,
+    /// Said again when the client comes back, until it was answered.
+    report: Option<ClientMessage>,
+    lost: Option<Lost>,
+    fate: Fate,
+}
+
+/// What the gateway still wants to hear of the job.
+pub(super) enum Fate {
+    /// How it ends.
+    Live,
+    /// Nothing: its outcome is recorded.
+    Recorded,
+    /// Nobody is there to hear it, for this reason.
+    GivenUp(String),
+}
+
+struct Lost {
+    since: Instant,
+    next_attempt: Instant,
+    error: Error,
+}
+
+/// How often an unanswered submission is sent, under the same key, before the job
+/// counts as not accepted: a gateway may leave just when a client connects.
+const ATTEMPTS: u32 = 5;
+
+impl Link {
+    /// Submits, starting a gateway if none listens.
+    pub(super) fn submit(
+        state: StateDirectory,
+        catcher: Catcher,
+        submission: ClientMessage,
+        pipes: Vec<PipeEnd>,
+    ) -> Result<Self, Box<(Error, Catcher)>> {
+        match open(&state, &submission) {
+            Ok(lease) => Ok(Self {
+                state,
+                catcher,
+                submission,
+                pipes,
+                lease: Some(lease),
+                accepted: None,
+                stage: Stage::Waiting,
+                report: None,
+                lost: None,
+                fate: Fate::Live,
+            }),
+            Err(error) => Err(Box::new((error, catcher))),
+        }
+    }
+
+    /// What this process's signals were when it was started.
+    pub(super) fn catcher(&self) -> &Catcher {
+        &self.catcher
+    }
+
+    /// The job, once it was accepted.
+    pub(super) fn job(&self) -> Option<JobId> {
+        self.accepted.as_ref().map(|(job, _)| *job)
+    }
+
+    /// What the gateway still wants to hear of the job.
+    pub(super) fn fate(&self) -> &Fate {
+        &self.fate
+    }
+
+    /// Says `report`, now or when the gateway is back.
+    pub(super) fn say(&mut self, report: ClientMessage) {
+        if let Some(lease) = &mut self.lease
+            && let Err(error) = lease.send(&report)
+        {
+            self.lose(error.into());
+        }
+        self.report = Some(report);
+    }
+
+    /// Waits for the next event.
+    pub(super) fn next(&mut self) -> Event {
+        let mut unanswered = 0;
+        loop {
+            match self.lease.as_mut().map(Lease::arrived) {
+                None | Some(Ok(None)) => {}
+                Some(Ok(Some(message))) => {
+                    match &message {
+                        GatewayMessage::Accepted { job, token, .. } => {
+                            self.accepted = Some((*job, token.clone()));
+                        }
+                        GatewayMessage::Recorded => self.fate = Fate::Recorded,
+                        _ => {}
+                    }
+                    return Event::Message(message);
+                }
+                Some(Err(_)) if matches!(self.fate, Fate::Recorded) => self.lease = None,
+                Some(Err(error)) if self.accepted.is_some() => {
+                    if error.is_final() {
+                        return self.give_up(error.into());
+                    }
+                    self.lose(error.into());
+                }
+                Some(Err(error)) if !error.is_final() && unanswered < ATTEMPTS => {
+                    unanswered += 1;
+                    match open(&self.state, &self.submission) {
+                        Ok(lease) => self.lease = Some(lease),
+                        Err(_) => return Event::NotAccepted(error.into()),
+                    }
+                }
+                Some(Err(error)) => return Event::NotAccepted(error.into()),
+            }
+            if let Some(event) = self.reconnect_if_due() {
+                return event;
+            }
+            if let Some(signal) = self.wait() {
+                return Event::Signal(signal);
+            }
+        }
+    }
+
+    /// Waits for the gateway's bytes, a signal or the next attempt.
+    fn wait(&mut self) -> Option<Received> {
+        let signals = self.catcher.as_fd();
+        let gateway = self.lease.as_ref().map_or(signals, Lease::as_fd);
+        let mut descriptors =
+            [PollFd::new(signals, PollFlags::POLLIN), PollFd::new(gateway, PollFlags::POLLIN)];
+        let timeout = self.lost.as_ref().map_or(PollTimeout::NONE, |lost| {
+            let left = lost.next_attempt.saturating_duration_since(Instant::now());
+            PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+        });
+        let used = if self.lease.is_some() { 2 } else { 1 };
+        match poll(&mut descriptors[..used], timeout) {
+            Ok(_) | Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(error) => panic!("poll on own descriptors: {error}"),
+        }
+        let ready = |descriptor: &PollFd| descriptor.any().unwrap_or(false);
+        let (signal, gateway) = (ready(&descriptors[0]), used == 2 && ready(&descriptors[1]));
+        if gateway && let Some(lease) = &mut self.lease {
+            lease.fill();
+        }
+        signal.then(|| self.catcher.next()).flatten()
+    }
+
+    fn lose(&mut self, error: Error) {
+        self.lease = None;
+        let now = Instant::now();
+        match &mut self.lost {
+            Some(lost) => lost.error = error,
+            None => self.lost = Some(Lost { since: now, next_attempt: now, error }),
+        }
+    }
+
+    fn give_up(&mut self, error: Error) -> Event {
+        (self.lease, self.lost) = (None, None);
+        self.fate = Fate::GivenUp(error.to_string());
+        Event::GivenUp(error)
+    }
+
+    fn reconnect_if_due(&mut self) -> Option<Event> {
+        let lost = self.lost.as_mut()?;
+        if Instant::now() < lost.next_attempt {
+            return None;
+        }
+        let (job, token) = self.accepted.clone()?;
+        let resumption = Resumption { job, token, stage: self.stage, pipes: self.pipes.clone() };
+        match open(&self.state, &ClientMessage::Resume(resumption)) {
+            Ok(mut lease) => {
+                let said = self.report.as_ref().map_or(Ok(()), |report| lease.send(report));
+                self.lost = None;
+                match said {
+                    Ok(()) => self.lease = Some(lease),
+                    Err(error) => self.lose(error.into()),
+                }
+                None
+            }
+            Err(error) => {
+                if lost.since.elapsed() > Settings::load().reconnect {
+                    return Some(self.give_up(error));
+                }
+                lost.next_attempt = Instant::now() + RETRY_PAUSE;
+                lost.error = error;
+                None
+            }
+        }
+    }
+}
+
+/// Connects and says `first`; if nobody listens, starts a gateway before. More than
+/// once, because a gateway may leave just when it is found.
+fn open(state: &StateDirectory, first: &ClientMessage) -> Result<Lease, Error> {
+    let mut attempt = 1;
+    loop {
+        match Lease::open(&state.socket(), first) {
+            Err(wire::Error::Connection(_)) if attempt < ATTEMPTS => {
+                attempt += 1;
+                ensure_gateway(state)?;
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Starts the gateway when no one listens yet: once, however many clients want it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
+    os::{
+        fd::AsFd,
+        unix::{fs::OpenOptionsExt, net::UnixStream},
+    },
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use crate::{
+    place::{self, StateDirectory},
+    protocol::READY,
+};
+
+/// No gateway could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its directory cannot be used.
+    #[error(transparent)]
+    Place(#[from] place::Error),
+    /// A file or process of the start-up failed.
+    #[error("cannot start the gateway: {what}: {cause}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// Somebody else has been starting one for too long.
+    #[error("another process holds {lock} and starts no gateway; 'fuser {lock}' names it: end it")]
+    Stuck {
+        /// The lock.
+        lock: String,
+    },
+    /// It neither listens nor ends.
+    #[error("the gateway has said nothing for {seconds} s since its start; its log is {log}")]
+    Silent {
+        /// How long it was given.
+        seconds: u64,
+        /// Where it logs.
+        log: String,
+    },
+    /// It started and gave up; the text is its own.
+    #[error("{0}")]
+    GaveUp(String),
+}
+
+/// How long somebody may take to start a gateway: it takes over from one that is
+/// leaving, or makes a journal on a slow disk.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sees to it that a gateway listens in `state`. Many clients may call this at
+/// once: one of them starts it, the others wait for its lock, without polling.
+pub fn ensure_gateway(state: &StateDirectory) -> Result<(), Error> {
+    state.create()?;
+    let _lock = lock(state)?;
+    if UnixStream::connect(state.socket()).is_ok() {
+        return Ok(());
+    }
+    start(state)
+}
+
+fn lock(state: &StateDirectory) -> Result<Flock<File>, Error> {
+    let path = state.start_lock();
+    let failed = |cause| Error::System { what: format!("lock {}", path.display()), cause };
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err((file, Errno::EWOULDBLOCK)) => place::lock_within(file, PATIENCE)
+            .ok_or_else(|| Error::Stuck { lock: path.display().to_string() }),
+        Err((_, errno)) => Err(failed(errno.into())),
+    }
+}
+
+/// Runs `redirector serve --embedded` and waits until it listens: it says so on its
+/// standard output, and what is wrong on its standard error, then closes both.
+fn start(state: &StateDirectory) -> Result<(), Error> {
+    let failed = |what: &str| {
+        let what = what.to_owned();
+        move |cause| Error::System { what, cause }
+    };
+    let program = std::env::current_exe().map_err(failed("find the redirector program"))?;
+    let mut launcher = Command::new(&program);
+    launcher
+        .args(["serve", "--embedded"])
+        .env("REDIRECTOR_STATE_DIR", state.path())
+        // It would make the new process stand in for this one's command.
+        .env_remove("REDIRECTOR_EXEC")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // The gateway's own directory is `/`, so it cannot find what counts here.
+    if let Some(file) = place::configuration() {
+        launcher.env("REDIRECTOR_CONFIG", file);
+    }
+    let mut launcher = launcher.spawn().map_err(failed(&format!("run {}", program.display())))?;
+    let deadline = Instant::now() + PATIENCE;
+    let said = launcher.stdout.take().map_or(Ok(String::new()), |pipe| read_until(pipe, deadline));
+    let complaint =
+        launcher.stderr.take().map_or(Ok(String::new()), |pipe| read_until(pipe, deadline));
+    let silent = |error: io::Error| match error.kind() {
+        io::ErrorKind::TimedOut => {
+            Error::Silent { seconds: PATIENCE.as_secs(), log: state.log().display().to_string() }
+        }
+        _ => failed("hear from it")(error),
+    };
+    let said = said.map_err(silent)?;
+    let complaint = complaint.map_err(silent)?;
+    // The process that was started here has left by now: the daemon is its child.
+    launcher.wait().map_err(failed("wait for its start"))?;
+    let complaint = complaint.trim().trim_start_matches("redirector: ");
+    if said == READY {
+        if !complaint.is_empty() {
+            // Lost if standard error is.
+            drop(writeln!(io::stderr(), "redirector: {complaint}"));
+        }
+        return Ok(());
+    }
+    Err(Error::GaveUp(if complaint.is_empty() {
+        format!(
+            "the gateway ended at its start without a word; its log is {}",
+            state.log().display()
+        )
+    } else {
+        complaint.to_owned()
+    }))
+}
+
+/// All that comes through `pipe` until its end. Done without a thread: making one
+/// changes signals that the command is to inherit.
+fn read_until(mut pipe: impl Read + AsFd, deadline: Instant) -> io::Result<String> {
+    let mut text = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut buffer = [0; 1024];
+        match pipe.read(&mut buffer)? {
+            0 => return Ok(String::from_utf8_lossy(&text).into_owned()),
+            count => text.extend_from_slice(&buffer[..count]),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a client and the gateway say to each other while a job is leased.
+//!
+//! One `POST /v1/lease` per job, lines of JSON in both directions at once
+//! (chunked request and response bodies), for as long as the job lives:
+//!
+//! ```text
+//! client                               gateway
+//!   Submit (or Resume) ───────────────►  journals the job
+//!   ◄──────────────────────── Accepted
+//!   ◄───────────────────────── Granted   once the job's resources are free
+//!   runs the command
+//!   ◄────────────────────────── Signal   if the job is cancelled meanwhile
+//!   Finished ─────────────────────────►  journals the outcome
+//!   ◄──────────────────────── Recorded
+//! ```
+//!
+//! The lease ends with the connection: when the client dies, the gateway gives
+//! its resources back and ends what is left of the job.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{JobId, Outcome, Resources, Spec, Text, Timestamp, Usage};
+
+/// Where leases are asked for.
+pub const LEASE_PATH: &str = "/v1/lease";
+
+/// Word that a gateway writes to its standard output when it listens, to whoever
+/// started it.
+pub const READY: &str = "ready\n";
+
+/// From the client, one JSON line each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientMessage {
+    /// A new job.
+    Submit(Box<Submission>),
+    /// The client of a job that was accepted earlier is back, after the
+    /// connection or the gateway was lost.
+    Resume(Resumption),
+    /// The command ended.
+    Finished(Finished),
+}
+
+/// A new job, and what the gateway must know to place it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Submission {
+    /// Names this submission: sent again under the same key it is the same job.
+    pub key: String,
+    /// The command.
+    pub spec: Spec,
+    /// The command's environment: `NAME=VALUE` entries, in their order.
+    #[serde(default)]
+    pub environment: Vec<Text>,
+    /// The run id that libshim.so handed down, if the command comes out of a run.
+    #[serde(default)]
+    pub run: Option<String>,
+    /// The token of the job that submits this one.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// Pipes that the command reads from or writes to.
+    #[serde(default)]
+    pub pipes: Vec<PipeEnd>,
+    /// The whitelists that count; the gateway has what is wrong with them reported
+    /// once a run.
+    #[serde(default)]
+    pub whitelists: Vec<Text>,
+}
+
+/// One end of a pipe that a job holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipeEnd {
+    /// The pipe file system's device.
+    pub device: u64,
+    /// The pipe's inode number.
+    pub inode: u64,
+    /// Whether the job writes into it.
+    pub writes: bool,
+}
+
+/// A client that is back.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Resumption {
+    /// The job.
+    pub job: JobId,
+    /// The job's token, as [`GatewayMessage::Accepted`] gave it.
+    pub token: String,
+    /// How far the client is.
+    pub stage: Stage,
+    /// Pipes, as in the submission.
+    #[serde(default)]
+    pub pipes: Vec<PipeEnd>,
+}
+
+/// How far a client is with its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Nothing was granted yet.
+    Waiting,
+    /// The command was started, and may have ended.
+    Running,
+}
+
+/// How the command ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Finished {
+    /// Its outcome.
+    pub outcome: Outcome,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// From the gateway, one JSON line each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GatewayMessage {
+    /// The job is journalled: from here on it runs once, and only by its lease.
+    Accepted {
+        /// Its number.
+        job: JobId,
+        /// What authorises its submissions and its client's return.
+        token: String,
+        /// Lines for the person, each sent to one client of a run.
+        warnings: Vec<String>,
+    },
+    /// Run the command now.
+    Granted {
+        /// What it may use.
+        resources: Resources,
+    },
+    /// Send this signal to the command. Before the command runs: do not run it.
+    Signal {
+        /// The signal's number.
+        signal: i32,
+        /// Why, for the person.
+        reason: String,
+    },
+    /// A line for the person; the job goes on.
+    Warning {
+        /// What happened and what to do.
+        text: String,
+    },
+    /// It will never run.
+    Refused {
+        /// Why, for the person.
+        reason: String,
+    },
+    /// The outcome is journalled.
+    Recorded,
+}
+
+/// Body of an HTTP error answer.
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[error("{error}")]
+pub struct Problem {
+    /// What happened and what to do, for the person.
+    pub error: String,
+}
+
+/// Most jobs in one answer; the next page begins `before` its last one.
+pub const PAGE: u32 = 1000;
+
+/// Body of a cancellation.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Cancellation {
+    /// Why, for whoever waits for the job.
+    pub reason: String,
+}
+
+/// Body of a request to stop.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Stop {
+    /// Cancel what is live.
+    pub force: bool,
+}
+
+/// How the gateway is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Where its state is.
+    pub state_directory: String,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// Whether it leaves by itself when there is nothing to do.
+    pub embedded: bool,
+    /// This computer's name as a node.
+    pub node: String,
+    /// What it has for jobs.
+    pub capacity: Resources,
+    /// Jobs that wait.
+    pub queued: usize,
+    /// Jobs that run.
+    pub running: usize,
+    /// What is wrong with the journal at the moment.
+    pub journal_problem: Option<String>,
+}
