@@ -19,6 +19,7 @@ pub mod agent;
 pub mod client;
 pub mod config;
 pub mod dispatcher;
+pub mod gateway;
 pub mod model;
 pub mod place;
 pub mod preload;

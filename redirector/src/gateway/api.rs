@@ -1,0 +1,71 @@
+//! Everything but leases: listing, showing, waiting, cancelling, stopping.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+use super::{
+    message::{Failure, Message, Reply},
+    service::Service,
+};
+use crate::{
+    model::{Job, JobId},
+    protocol::{Cancellation, PAGE, Status, Stop},
+    store::Filter,
+};
+
+/// `?wait=true`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Show {
+    wait: bool,
+}
+
+async fn ask<T>(
+    service: &Service,
+    question: impl FnOnce(Reply<T>) -> Message,
+) -> Result<T, Failure> {
+    let (reply, answer) = oneshot::channel();
+    service.tell(question(reply))?;
+    answer.await.map_err(|_| Service::leaving())
+}
+
+pub(super) async fn status(State(service): State<Service>) -> Result<Json<Status>, Failure> {
+    ask(&service, |reply| Message::Status { reply }).await.map(Json)
+}
+
+pub(super) async fn stop(
+    State(service): State<Service>,
+    Json(body): Json<Stop>,
+) -> Result<Json<()>, Failure> {
+    ask(&service, |reply| Message::Stop { force: body.force, reply }).await?.map(Json)
+}
+
+pub(super) async fn jobs(
+    State(service): State<Service>,
+    Query(mut filter): Query<Filter>,
+) -> Result<Json<Vec<Job>>, Failure> {
+    filter.limit = Some(filter.limit.unwrap_or(PAGE).min(PAGE));
+    ask(&service, |reply| Message::List { filter, reply }).await?.map(Json)
+}
+
+pub(super) async fn job(
+    State(service): State<Service>,
+    Path(job): Path<u64>,
+    Query(show): Query<Show>,
+) -> Result<Json<Job>, Failure> {
+    let job = JobId(job);
+    ask(&service, |reply| Message::Show { job, when_finished: show.wait, reply }).await?.map(Json)
+}
+
+pub(super) async fn cancel(
+    State(service): State<Service>,
+    Path(job): Path<u64>,
+    Json(body): Json<Cancellation>,
+) -> Result<Json<Vec<JobId>>, Failure> {
+    let job = JobId(job);
+    ask(&service, |reply| Message::Cancel { job, reason: body.reason, reply }).await?.map(Json)
+}

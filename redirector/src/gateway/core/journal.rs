@@ -1,0 +1,154 @@
+//! Collects what a batch writes and answers, and commits the one before the other.
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::{
+    gateway::message::{Failure, LeaseId, Reply},
+    model::JobId,
+    protocol::GatewayMessage,
+    store::{self, Store, Write},
+};
+
+/// Something to do after a commit.
+type Answer = Box<dyn FnOnce() + Send>;
+type Question = Box<dyn FnOnce(&Store) + Send>;
+
+/// The store, with what is about to be written to it.
+pub(super) struct Journal {
+    store: Store,
+    writes: Vec<Write>,
+    answers: Vec<Answer>,
+    questions: Vec<Question>,
+    /// Answers that only go out if the new job beside them was journalled.
+    acceptances: Vec<Acceptance>,
+    waiting: Vec<LeaseId>,
+    problem: Option<String>,
+}
+
+/// What a client hears whose job is journalled.
+pub(super) struct Acceptance {
+    pub job: JobId,
+    pub messages: UnboundedSender<GatewayMessage>,
+    pub message: GatewayMessage,
+    pub reply: Reply<Result<JobId, Failure>>,
+}
+
+impl Acceptance {
+    // Both ends of both channels are in the connection's task; if that is gone, so is the client.
+
+    pub(super) fn accept(self) {
+        drop(self.messages.send(self.message));
+        drop(self.reply.send(Ok(self.job)));
+    }
+
+    fn refuse(self, error: &store::Error) {
+        drop(self.reply.send(Err(Failure::new(503, error.to_string()))));
+    }
+}
+
+/// A commit that failed.
+pub(super) struct CommitFailure {
+    pub error: String,
+    /// Jobs that were to be inserted; they are not, and their clients know.
+    pub new_jobs: Vec<JobId>,
+    /// Clients that wait for an outcome to be recorded.
+    pub waiting: Vec<LeaseId>,
+}
+
+impl Journal {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            store,
+            writes: Vec::new(),
+            answers: Vec::new(),
+            questions: Vec::new(),
+            acceptances: Vec::new(),
+            waiting: Vec::new(),
+            problem: None,
+        }
+    }
+
+    /// For what was committed before this batch.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn write(&mut self, write: Write) {
+        // A job that starts at once is written once.
+        if let Write::Start { job, node, at } = &write
+            && let Some(Write::Insert(new)) = self.writes.last_mut()
+            && new.id == *job
+        {
+            new.started = Some((node.clone(), *at));
+            return;
+        }
+        self.writes.push(write);
+    }
+
+    /// Answers only once everything written so far is safe.
+    pub(super) fn after_commit(&mut self, answer: impl FnOnce() + Send + 'static) {
+        self.answers.push(Box::new(answer));
+    }
+
+    /// Answers a new job's client.
+    pub(super) fn after_insertion(&mut self, acceptance: Acceptance) {
+        self.acceptances.push(acceptance);
+    }
+
+    /// Reads the journal once this batch is in it.
+    pub(super) fn ask(&mut self, question: impl FnOnce(&Store) + Send + 'static) {
+        self.questions.push(Box::new(question));
+    }
+
+    /// Has `lease` warned if the next commit fails.
+    pub(super) fn is_awaited_by(&mut self, lease: LeaseId) {
+        self.waiting.push(lease);
+    }
+
+    /// Whether something could not be written yet.
+    pub(super) fn is_behind(&self) -> bool {
+        self.problem.is_some()
+    }
+
+    /// Why, if so.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.problem.clone()
+    }
+
+    pub(super) fn commit(&mut self) -> Result<(), CommitFailure> {
+        let result = if self.writes.is_empty() { Ok(()) } else { self.store.commit(&self.writes) };
+        match result {
+            Ok(()) => {
+                self.writes.clear();
+                self.waiting.clear();
+                if self.problem.take().is_some() {
+                    tracing::info!("the journal can be written again");
+                }
+                self.acceptances.drain(..).for_each(Acceptance::accept);
+                self.answers.drain(..).for_each(|answer| answer());
+                self.answer_questions();
+                Ok(())
+            }
+            Err(error) => {
+                let new_jobs: Vec<_> = self.acceptances.iter().map(|new| new.job).collect();
+                self.writes.retain(|write| !new_jobs.contains(&write.job()));
+                for acceptance in self.acceptances.drain(..) {
+                    acceptance.refuse(&error);
+                }
+                self.answer_questions();
+                self.problem = Some(error.to_string());
+                Err(CommitFailure {
+                    error: error.to_string(),
+                    new_jobs,
+                    waiting: self.waiting.clone(),
+                })
+            }
+        }
+    }
+
+    fn answer_questions(&mut self) {
+        for question in self.questions.drain(..) {
+            question(&self.store);
+        }
+    }
+}

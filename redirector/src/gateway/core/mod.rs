@@ -1,0 +1,298 @@
+//! Owns every live job. Takes messages in batches: all changes of a batch are one
+//! commit to the journal, and no answer leaves before that commit.
+
+mod cancel;
+mod finish;
+mod journal;
+mod live;
+mod recovery;
+mod session;
+mod stall;
+mod submit;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use self::{journal::Journal, live::Live};
+use super::{
+    message::{Failure, LeaseId, Message},
+    token::Tokens,
+};
+use crate::{
+    dispatcher::{self, Action, Dispatcher, Event},
+    model::{JobId, Kind, NodeName, Resources, State, Timestamp},
+    protocol::{GatewayMessage, Status},
+    store::{self, Store, Write},
+};
+
+/// At most this many messages are one commit.
+const BATCH: usize = 256;
+
+/// Pause before a journal that could not be written is tried again.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// What the core needs to start.
+pub(super) struct Setup {
+    pub store: Store,
+    pub state_directory: PathBuf,
+    pub node: NodeName,
+    pub capacity: Resources,
+    /// `None`: stay until told to stop.
+    pub idle_timeout: Option<Duration>,
+    /// One clone per open connection.
+    pub connections: Arc<()>,
+    pub messages: UnboundedSender<Message>,
+}
+
+/// All state of the gateway.
+pub(super) struct Core {
+    setup: Facts,
+    dispatcher: Dispatcher,
+    journal: Journal,
+    tokens: Tokens,
+    live: HashMap<JobId, Live>,
+    /// Live jobs by the key they were submitted under.
+    keys: HashMap<String, JobId>,
+    /// Leases of clients that have yet to hear how their finished job was recorded.
+    after_end: HashMap<LeaseId, UnboundedSender<GatewayMessage>>,
+    stall: stall::Watch,
+    next_id: JobId,
+    last_activity: Instant,
+    stopping: bool,
+}
+
+/// What never changes.
+struct Facts {
+    state_directory: PathBuf,
+    node: NodeName,
+    capacity: Resources,
+    idle_timeout: Option<Duration>,
+    connections: Arc<()>,
+    messages: UnboundedSender<Message>,
+    started: Timestamp,
+    clock: Instant,
+}
+
+impl Core {
+    /// Takes over what an earlier gateway left in the journal.
+    pub(super) fn new(setup: Setup) -> Result<Self, store::Error> {
+        let Setup {
+            mut store,
+            state_directory,
+            node,
+            capacity,
+            idle_timeout,
+            connections,
+            messages,
+        } = setup;
+        let tokens = Tokens::new(store.secret()?);
+        let next_id = JobId(store.last_id()?.0 + 1);
+        let unfinished = store.unfinished()?;
+        let mut core = Self {
+            setup: Facts {
+                state_directory,
+                node: node.clone(),
+                capacity,
+                idle_timeout,
+                connections,
+                messages,
+                started: Timestamp::now(),
+                clock: Instant::now(),
+            },
+            dispatcher: Dispatcher::new(),
+            journal: Journal::new(store),
+            tokens,
+            live: HashMap::new(),
+            keys: HashMap::new(),
+            after_end: HashMap::new(),
+            stall: stall::Watch::new(),
+            next_id,
+            last_activity: Instant::now(),
+            stopping: false,
+        };
+        core.dispatch(Event::NodeJoined { node, capacity, max_jobs: None });
+        core.recover(unfinished);
+        core.commit();
+        Ok(core)
+    }
+
+    /// Serves until it is told to stop or nothing has happened for the idle time.
+    pub(super) async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while !self.stopping {
+            tokio::select! {
+                _count = messages.recv_many(&mut batch, BATCH) => {
+                    for message in batch.drain(..) {
+                        self.handle(message);
+                    }
+                    self.commit();
+                    self.last_activity = Instant::now();
+                }
+                () = tokio::time::sleep(JOURNAL_RETRY), if self.journal.is_behind() => self.commit(),
+                () = tokio::time::sleep_until(self.stall.next_look().into()), if !self.stall.queued.is_empty() => {
+                    self.look_for_stall();
+                }
+                () = tokio::time::sleep_until(self.idle_deadline().into()), if self.may_leave() => {
+                    if self.is_idle() {
+                        tracing::info!("leaving: nothing to do");
+                        break;
+                    }
+                    self.last_activity = Instant::now();
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Submit { submission, lease, reply } => self.submit(*submission, &lease, reply),
+            Message::Resume { resumption, lease, reply } => self.resume(resumption, &lease, reply),
+            Message::Finished { job, lease, finished } => self.finished(job, lease, finished),
+            Message::LeaseClosed { job, lease } => self.lease_closed(job, lease),
+            Message::ProcessEnded { job } => self.process_ended(job),
+            Message::LeftoversEnded { job } => self.leftovers_ended(job),
+            Message::GraceOver { job } => self.grace_over(job),
+            Message::Looked { links, time } => self.looked(links, time),
+            Message::Cancel { job, reason, reply } => {
+                let answer = self.cancel(job, &reason);
+                self.journal.after_commit(move || drop(reply.send(answer)));
+            }
+            Message::Show { job, when_finished, reply } => match self.live.get_mut(&job) {
+                Some(live) if when_finished => live.waiters.push(reply),
+                // What this batch changed is in the journal only after its commit.
+                _ => self.journal.ask(move |store| drop(reply.send(show(store, job)))),
+            },
+            Message::List { filter, reply } => {
+                self.journal
+                    .ask(move |store| drop(reply.send(store.jobs(&filter).map_err(Failure::from))));
+            }
+            Message::Status { reply } => drop(reply.send(self.status())),
+            Message::Stop { force, reply } => {
+                let answer = self.stop(force);
+                self.journal.after_commit(move || drop(reply.send(answer)));
+            }
+        }
+    }
+
+    /// Tells the dispatcher what happened and does what it decides.
+    fn dispatch(&mut self, event: Event) {
+        let now = dispatcher::Timestamp(self.setup.clock.elapsed().as_millis() as u64);
+        let mut actions = Vec::new();
+        self.dispatcher.handle(event, now, &mut actions);
+        for action in actions {
+            match action {
+                Action::Start { job, node, resources } => self.grant(job, node, resources),
+                Action::Refuse { job, reason } => self.refuse(job, &reason.to_string()),
+                // This gateway's only node is the computer it runs on.
+                Action::Lost { .. } => {}
+            }
+        }
+    }
+
+    fn grant(&mut self, job: JobId, node: NodeName, resources: Resources) {
+        let Some(live) = self.live.get_mut(&job) else { return };
+        live.state = State::Running;
+        self.stall.queued.remove(&job);
+        self.journal.write(Write::Start { job, node, at: Timestamp::now() });
+        self.say(job, GatewayMessage::Granted { resources });
+    }
+
+    /// Tells a job's client something, once this batch is journalled.
+    fn say(&mut self, job: JobId, message: GatewayMessage) {
+        let Some(lease) = self.live.get(&job).and_then(|live| live.lease.clone()) else { return };
+        self.journal.after_commit(move || drop(lease.messages.send(message)));
+    }
+
+    /// Journals the batch and lets its answers go.
+    fn commit(&mut self) {
+        let Err(failure) = self.journal.commit() else { return };
+        tracing::error!("{}", failure.error);
+        // Jobs that never reached the journal were not accepted; their clients are
+        // told so. What else happened stays to be written.
+        for refused in failure.new_jobs {
+            self.forget(refused);
+            self.dispatch(Event::Cancelled { job: refused });
+            self.dispatch(Event::Ended { job: refused });
+        }
+        let text =
+            format!("the gateway waits, because its journal cannot be written: {}", failure.error);
+        for job in failure.waiting {
+            let Some(sender) = self.after_end.get(&job) else { continue };
+            // A client that is gone needs no warning.
+            drop(sender.send(GatewayMessage::Warning { text: text.clone() }));
+        }
+    }
+
+    fn forget(&mut self, job: JobId) -> Option<Live> {
+        let live = self.live.remove(&job)?;
+        self.keys.remove(&live.key);
+        self.stall.queued.remove(&job);
+        Some(live)
+    }
+
+    fn may_leave(&self) -> bool {
+        self.setup.idle_timeout.is_some() && self.live.is_empty()
+    }
+
+    fn idle_deadline(&self) -> Instant {
+        self.last_activity + self.setup.idle_timeout.unwrap_or(Duration::MAX / 4)
+    }
+
+    fn is_idle(&self) -> bool {
+        // One is the core's own.
+        self.live.is_empty() && Arc::strong_count(&self.setup.connections) <= 2
+    }
+
+    fn commands(&self, state: State) -> usize {
+        let counts = |live: &&Live| !live.kind.is_whole_pipeline() && live.state == state;
+        self.live.values().filter(counts).count()
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            state_directory: self.setup.state_directory.display().to_string(),
+            started: self.setup.started,
+            embedded: self.setup.idle_timeout.is_some(),
+            node: self.setup.node.to_string(),
+            capacity: self.setup.capacity,
+            queued: self.commands(State::Queued),
+            running: self.commands(State::Running),
+            journal_problem: self.journal.problem(),
+        }
+    }
+
+    fn stop(&mut self, force: bool) -> Result<(), Failure> {
+        let is_busy = |live: &&Live| live.kind != Kind::Session && !live.is_abandoned();
+        let busy = self.live.values().filter(is_busy).count();
+        if busy > 0 && !force {
+            return Err(Failure::new(
+                409,
+                format!(
+                    "{busy} jobs are queued or running; cancel them ('redirector cancel ID'), wait for them, \
+                     or stop with --force, which cancels them all"
+                ),
+            ));
+        }
+        self.stopping = true;
+        // Those that wait go first, lest one be started by the end of another.
+        let mut all: Vec<_> =
+            self.live.iter().map(|(job, live)| (live.state != State::Queued, *job)).collect();
+        all.sort_unstable();
+        for (_, job) in all {
+            self.end_now(job, "the gateway was stopped");
+        }
+        Ok(())
+    }
+}
+
+fn show(store: &Store, job: JobId) -> Result<crate::model::Job, Failure> {
+    store.job(job)?.ok_or_else(|| Failure::no_such_job(job))
+}

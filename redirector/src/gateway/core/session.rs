@@ -1,0 +1,84 @@
+//! Runs that nobody announced: what `LD_PRELOAD=libshim.so COMMAND` starts.
+
+use super::{Core, live::Live};
+use crate::{
+    dispatcher::Request,
+    gateway::{
+        message::{Failure, Message},
+        processes,
+    },
+    model::{JobId, Kind, Resources, Spec, State, Timestamp, file_name},
+    store::{NewJob, Write},
+};
+
+impl Core {
+    /// The session of the run with this id, and whether it was made just now.
+    pub(super) fn session(&mut self, run: &str, client_pid: i32) -> Result<(JobId, bool), Failure> {
+        let key = format!("run:{run}");
+        if let Some(&session) = self.keys.get(&key) {
+            return Ok((session, false));
+        }
+        if let Some(session) = self.journal.store().session(&key)? {
+            return Ok((session, false));
+        }
+        let root = processes::root_of_run(client_pid, run);
+        let job = self.next_id;
+        self.next_id = JobId(job.0 + 1);
+        let program = root.argv.first().cloned().unwrap_or_default();
+        let spec = Spec {
+            kind: Kind::Session,
+            name: file_name(program.as_bytes()),
+            argv: root.argv,
+            program,
+            directory: root.directory,
+            resources: Resources::NONE,
+            ..Spec::default()
+        };
+        let at = Timestamp::now();
+        let new = NewJob {
+            id: job,
+            key: key.clone(),
+            spawned_by: None,
+            run: job,
+            spec,
+            environment: Vec::new(),
+            submitted: at,
+            client_pid: root.pid,
+            started: None,
+        };
+        self.journal.write(Write::Insert(Box::new(new)));
+        self.journal.write(Write::Start { job, node: self.setup.node.clone(), at });
+        self.live.insert(job, Live::session(key.clone(), job, root.pid));
+        self.keys.insert(key, job);
+        self.watch(job, root.pid);
+        Ok((job, true))
+    }
+
+    /// Has the core told when `process`, on which `job` depends, ends.
+    pub(super) fn watch(&self, job: JobId, process: i32) {
+        let messages = self.setup.messages.clone();
+        tokio::spawn(async move {
+            processes::ended(process).await;
+            // Fails only when the core is gone.
+            drop(messages.send(Message::ProcessEnded { job }));
+        });
+    }
+}
+
+impl Live {
+    pub(super) fn session(key: String, job: JobId, root: i32) -> Self {
+        Self {
+            key,
+            kind: Kind::Session,
+            spawned_by: None,
+            run: job,
+            state: State::Running,
+            request: Request::default(),
+            lease: None,
+            process: root,
+            cancelled: None,
+            finished: None,
+            waiters: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What the core is told, and what it answers.
+
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use crate::{
+    model::{Job, JobId},
+    protocol::{Finished, GatewayMessage, Problem, Resumption, Status, Submission},
+    store::{self, Filter},
+};
+
+/// Numbers a lease's connection: a job may come back on another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LeaseId(pub u64);
+
+/// The gateway's side of a lease.
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    pub id: LeaseId,
+    pub client_pid: i32,
+    pub messages: UnboundedSender<GatewayMessage>,
+}
+
+/// Where an answer goes; whoever asked may have gone.
+pub(super) type Reply<T> = oneshot::Sender<T>;
+
+/// An HTTP status with its [`Problem`].
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub status: u16,
+    pub problem: Problem,
+}
+
+impl Failure {
+    pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
+        Self { status, problem: Problem { error: error.into() } }
+    }
+
+    pub(super) fn no_such_job(id: JobId) -> Self {
+        Self::new(
+            404,
+            format!("there is no job {id}; 'redirector jobs --all' lists those there are"),
+        )
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::new(503, error.to_string())
+    }
+}
+
+/// Everything that can happen.
+pub(super) enum Message {
+    /// A client asks for a lease. Answered once the job is journalled.
+    Submit { submission: Box<Submission>, lease: Lease, reply: Reply<Result<JobId, Failure>> },
+    /// A client is back.
+    Resume { resumption: Resumption, lease: Lease, reply: Reply<Result<JobId, Failure>> },
+    /// A leased command ended.
+    Finished { job: JobId, lease: LeaseId, finished: Finished },
+    /// A lease's connection is gone.
+    LeaseClosed { job: JobId, lease: LeaseId },
+    /// The process that a job or session depends on is gone.
+    ProcessEnded { job: JobId },
+    /// Nothing is left of the processes of a job that was cut off.
+    LeftoversEnded { job: JobId },
+    /// The grace of a cancelled job is over.
+    GraceOver { job: JobId },
+    /// What a look at all processes has shown: jobs that are joined by pipes, and, if
+    /// all that runs is asleep, after how much processor time in clock ticks.
+    Looked { links: Vec<(JobId, JobId)>, time: Option<u64> },
+    /// Somebody cancels a job and all that came out of it.
+    Cancel { job: JobId, reason: String, reply: Reply<Result<Vec<JobId>, Failure>> },
+    /// Somebody wants a job's record, now or when it has ended.
+    Show { job: JobId, when_finished: bool, reply: Reply<Result<Job, Failure>> },
+    /// Somebody lists jobs.
+    List { filter: Filter, reply: Reply<Result<Vec<Job>, Failure>> },
+    /// Somebody asks how the gateway is.
+    Status { reply: Reply<Status> },
+    /// The gateway is to end.
+    Stop { force: bool, reply: Reply<Result<(), Failure>> },
+}

@@ -1,0 +1,31 @@
+//! The gateway: takes jobs, keeps the journal, gives out resources.
+//!
+//! One process per user and computer, one thread. Each connection is a task that
+//! only translates; everything that happens goes as a [`message::Message`] through
+//! one channel to the [`core::Core`], which owns all state. What the core decides
+//! is journalled before anybody hears of it, a batch at a time:
+//!
+//! ```text
+//!  connections ([`api`], [`lease`]) ─┐
+//!  ended processes ([`processes`]) ──┼─► Message ─► core ─► dispatcher (pure)
+//!  timers ───────────────────────────┘               │            │
+//!                                                    │ ◄── actions ┘
+//!                                                    ├─► store: one commit a batch
+//!                                                    └─► then the answers
+//! ```
+//!
+//! [`daemon`] is how it starts and leaves, [`node`] what this computer has.
+
+mod api;
+mod core;
+pub mod daemon;
+mod job_processes;
+mod lease;
+mod message;
+mod node;
+mod pipes;
+mod processes;
+mod server;
+mod service;
+mod token;
+mod whitelists;
