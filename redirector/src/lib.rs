@@ -16,6 +16,7 @@
 
 #[allow(unsafe_code)]
 pub mod agent;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod dispatcher;
