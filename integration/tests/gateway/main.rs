@@ -1,0 +1,15 @@
+//! The gateway under faults and bad input: whatever goes wrong, a command runs once or not at all,
+//! nothing hangs, and the person is told what happened and what to do.
+//!
+//! Each file has one subject.
+
+mod bad_input;
+mod cancelling;
+mod command_line;
+mod full_disk;
+mod journal;
+mod recovery;
+mod runs;
+mod start;
+mod stop;
+mod support;
