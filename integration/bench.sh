@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds everything that is compared and measures it; see integration/benches/main.rs.
+# usage: integration/bench.sh [--quick] [GROUP...]
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PATH=$PATH:$HOME/.cargo/bin
+
+cargo build --release --locked --features integration/benches --lib --bins \
+    -p redirector -p shim -p redhook-baseline -p integration
+exec target/release/costs "$@"
