@@ -261,6 +261,8 @@ impl Client {
 #[derive(Default)]
 struct Group {
     witness: Option<Witness>,
+    /// Signals that a witness before this one had seen, bit `n - 1` for signal `n`.
+    seen_before: u64,
 }
 
 impl Group {
@@ -276,15 +278,20 @@ impl Group {
     }
 
     fn has_got(&mut self, signal: i32, from_kernel: bool) -> bool {
+        // The kernel signals whole groups, except for this process's own timers and
+        // limits, which are not the command's.
         let Some(witness) = &self.witness else { return from_kernel };
-        if witness.pending() & traces(signal) == 0 {
-            // The kernel signals whole groups, except for this process's own timers
-            // and limits, which are not the command's.
-            return from_kernel;
+        let traces = traces(signal);
+        let seen_before = self.seen_before & traces != 0;
+        self.seen_before &= !traces;
+        if witness.pending() & traces == 0 {
+            return seen_before || from_kernel;
         }
-        // What is pending stays pending: a fresh witness for the next signal. One
-        // that comes in between is pending at both.
-        self.witness = Witness::start();
+        // What is pending stays pending: a fresh witness for the next signal. Others
+        // may have come before it that this process has yet to read.
+        let fresh = Witness::start();
+        self.seen_before |= witness.pending() & !traces;
+        self.witness = fresh;
         true
     }
 }
