@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use self::{journal::Journal, live::Live};
 use super::{
     message::{Failure, LeaseId, Message},
+    processes,
     token::Tokens,
 };
 use crate::{
@@ -270,7 +271,10 @@ impl Core {
     }
 
     fn stop(&mut self, force: bool) -> Result<(), Failure> {
-        let is_busy = |live: &&Live| live.kind != Kind::Session && !live.is_abandoned();
+        // A client that was killed may be gone before its connection is seen to be.
+        let is_busy = |live: &&Live| {
+            live.kind != Kind::Session && !live.is_abandoned() && processes::is_client(live.process)
+        };
         let busy = self.live.values().filter(is_busy).count();
         if busy > 0 && !force {
             return Err(Failure::new(
