@@ -13,6 +13,9 @@ use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
 };
+use serde::{Deserialize, Serialize};
+
+use crate::model::JobId;
 
 /// Directory below the home directory for state, one sub-directory per computer:
 /// homes are often shared, sockets and journals must not be.
@@ -89,6 +92,26 @@ fn home_in_user_database() -> Option<PathBuf> {
 pub fn host_name() -> String {
     let name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
     name.split('.').next().filter(|name| !name.is_empty()).unwrap_or("localhost").to_owned()
+}
+
+/// One of the two streams that a job writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// The word for it, in file names and queries.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
 }
 
 /// The files of one gateway.
@@ -168,6 +191,33 @@ impl StateDirectory {
     /// The gateway's log, when it was started by a client.
     pub fn log(&self) -> PathBuf {
         self.0.join("gateway.log")
+    }
+
+    /// The socket of this computer's agent.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.0.join("agent.sock")
+    }
+
+    /// Locked by the running agent.
+    pub fn agent_lock(&self) -> PathBuf {
+        self.0.join("agent.lock")
+    }
+
+    /// The agent's own log.
+    pub fn agent_log(&self) -> PathBuf {
+        self.0.join("agent.log")
+    }
+
+    /// Where the output of detached jobs is kept.
+    pub fn outputs(&self) -> PathBuf {
+        self.0.join("output")
+    }
+
+    /// What one attempt at a detached job has written.
+    pub fn output(&self, job: JobId, attempt: u32, stream: Stream) -> PathBuf {
+        // A directory of a million files is slow to list, and each job a directory slow to make.
+        let shelf = job.0 / 1000;
+        self.outputs().join(shelf.to_string()).join(format!("{job}.{attempt}.{}", stream.word()))
     }
 
     /// The journal.

@@ -19,7 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{JobId, Outcome, Resources, Spec, Text, Timestamp, Usage};
+use crate::model::{Job, JobId, Outcome, Resources, Spec, Text, Timestamp, Usage};
 
 /// Where leases are asked for.
 pub const LEASE_PATH: &str = "/v1/lease";
@@ -60,6 +60,9 @@ pub struct Submission {
     /// Pipes that the command reads from or writes to.
     #[serde(default)]
     pub pipes: Vec<PipeEnd>,
+    /// All that comes out of its run goes one at a time.
+    #[serde(default)]
+    pub sequential: bool,
     /// The whitelists that count; the gateway has what is wrong with them reported
     /// once a run.
     #[serde(default)]
@@ -110,6 +113,19 @@ pub struct Finished {
     pub usage: Usage,
 }
 
+/// What a job may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// How much.
+    pub resources: Resources,
+    /// The cpus to run on, by the kernel's numbers; none: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u32>,
+    /// Variables to set for the command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<(Text, Text)>,
+}
+
 /// From the gateway, one JSON line each.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -124,10 +140,7 @@ pub enum GatewayMessage {
         warnings: Vec<String>,
     },
     /// Run the command now.
-    Granted {
-        /// What it may use.
-        resources: Resources,
-    },
+    Granted(Grant),
     /// Send this signal to the command. Before the command runs: do not run it.
     Signal {
         /// The signal's number.
@@ -145,8 +158,152 @@ pub enum GatewayMessage {
         /// Why, for the person.
         reason: String,
     },
+    /// The attempt failed for a cause for which the job is tried again: wait to be granted anew.
+    Retry {
+        /// What happened, for the person.
+        reason: String,
+    },
     /// The outcome is journalled.
     Recorded,
+}
+
+/// Body of `POST /v1/jobs`: jobs for which nobody waits.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct DetachedSubmission {
+    /// Names this submission: sent again under the same key it is the same jobs.
+    pub key: String,
+    /// The command, in which `{}` stands for an element's value.
+    pub spec: Spec,
+    /// What the elements are; none: one job, as `spec` has it.
+    #[serde(default)]
+    pub elements: Option<Elements>,
+    /// The command's environment: `NAME=VALUE` entries, in their order.
+    pub environment: Vec<Text>,
+    /// `umask`.
+    pub umask: u32,
+    /// The token of the job that submits these.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// They wait until they are released.
+    #[serde(default)]
+    pub held: bool,
+    /// All that comes out of them goes one at a time.
+    #[serde(default)]
+    pub sequential: bool,
+}
+
+/// Most elements of one submission.
+pub const MOST_ELEMENTS: u64 = 100_000;
+
+/// The elements of an array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Elements {
+    /// Numbers.
+    Range {
+        /// The first.
+        first: u64,
+        /// The last, included.
+        last: u64,
+        /// From one to the next, at least 1.
+        step: u64,
+    },
+    /// One element a line.
+    Lines(Vec<Text>),
+}
+
+impl Elements {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Range { first, last, .. } if last < first => 0,
+            Self::Range { first, last, step } => {
+                ((last - first) / (*step).max(1)).saturating_add(1)
+            }
+            Self::Lines(lines) => lines.len() as u64,
+        }
+    }
+
+    /// The value of the element at `index`, from 0.
+    pub fn value(&self, index: u64) -> Option<Text> {
+        match self {
+            _ if index >= self.count() => None,
+            Self::Range { first, step, .. } => {
+                Some(Text::from(&*(first + index * step).to_string()))
+            }
+            Self::Lines(lines) => lines.get(index as usize).cloned(),
+        }
+    }
+}
+
+/// Answer to a [`DetachedSubmission`]: numbers without gaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// The first job.
+    pub first: JobId,
+    /// The last job; the first one if there is one only.
+    pub last: JobId,
+}
+
+/// Answer to `GET /v1/jobs/ID/explain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explained {
+    /// The job's record.
+    pub job: Job,
+    /// What the dispatcher knows of it, while it is queued or runs.
+    pub dispatcher: Option<crate::dispatcher::Explanation>,
+    /// Sentences for the person, one a line.
+    pub lines: Vec<String>,
+}
+
+/// Answer to `GET /v1/nodes`: a node, and where what is known of it comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub node: String,
+    /// Whether it takes jobs: `open`, `draining`, `away`.
+    pub state: String,
+    /// What it has, pool by pool.
+    pub pools: Vec<PoolStatus>,
+    /// Jobs that run there.
+    pub running: usize,
+}
+
+/// One pool of a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// `cpus`, `mem`, `gpus`, or a name of its own.
+    pub pool: String,
+    /// How much there is, in the pool's unit (cpus, bytes, pieces).
+    pub capacity: f64,
+    /// How much of it jobs hold.
+    pub used: f64,
+    /// How it was found: `REDIRECTOR_CPUS`, a file, `affinity`, `cgroup`, ….
+    pub origin: String,
+}
+
+/// Answer to `GET /v1/runs/ID/progress`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// By the jobs' names, in the order of their first submission.
+    pub rules: Vec<RuleProgress>,
+    /// Whether the run itself has ended.
+    pub finished: bool,
+}
+
+/// How far the jobs of one name in a run are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleProgress {
+    /// The name.
+    pub name: String,
+    /// Held, waiting or queued.
+    pub queued: u64,
+    /// Running.
+    pub running: u64,
+    /// Ended with success.
+    pub succeeded: u64,
+    /// Ended without.
+    pub failed: u64,
 }
 
 /// Body of an HTTP error answer.

@@ -10,6 +10,7 @@
 pub mod ending;
 pub mod invocation;
 pub mod process;
+pub mod protocol;
 pub mod signals;
 pub mod witness;
 

@@ -126,7 +126,7 @@ impl Client {
                         say(&warning);
                     }
                 }
-                Event::Message(GatewayMessage::Granted { .. }) => {
+                Event::Message(GatewayMessage::Granted(_)) => {
                     if let Some(job) = self.link.job() {
                         return job;
                     }
@@ -140,7 +140,7 @@ impl Client {
                     ending::end_like(&Outcome::Cancelled { reason }, &self.scratch);
                 }
                 Event::Message(GatewayMessage::Warning { text }) => say(&text),
-                Event::Message(GatewayMessage::Recorded) => {}
+                Event::Message(GatewayMessage::Recorded | GatewayMessage::Retry { .. }) => {}
                 Event::Signal(received) => default_action(received.signal, &self.scratch),
                 Event::NotAccepted(error) => {
                     // The command must not find a child that it has not made.

@@ -117,6 +117,7 @@ pub fn submission(
         token: text(b"REDIRECTOR_TOKEN"),
         pipes,
         environment: invocation.environment_texts(),
+        sequential: false,
         whitelists: whitelists.iter().cloned().map(Text::from).collect(),
         spec: Spec {
             kind: if nested { Kind::Nested } else { Kind::Command },
@@ -127,6 +128,7 @@ pub fn submission(
             resources: decision.as_ref().map_or(DEFAULT_RESOURCES, |decision| decision.resources),
             priority: decision.as_ref().map_or(0, |decision| decision.priority),
             rule: decision.map(|decision| decision.rule),
+            ..Spec::default()
         },
     }
 }

@@ -3,6 +3,7 @@
 mod id;
 mod job;
 mod resources;
+mod retries;
 pub mod secret;
 mod spec;
 mod state;
@@ -12,7 +13,8 @@ mod usage;
 pub use id::{JobId, NodeName};
 pub use job::{Attempt, Job, Timestamp};
 pub use resources::{Amount, Resources};
-pub use spec::{Kind, Rule, Spec};
+pub use retries::{Cause, Retries};
+pub use spec::{Condition, Dependency, Element, Kind, Rule, Spec};
 pub use state::{Outcome, State};
 pub use text::{Text, file_name, shell_line};
 pub use usage::Usage;

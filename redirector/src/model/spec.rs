@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Resources, Text};
+use super::{JobId, Resources, Retries, Text};
 
 /// What a job is to its listing and to the dispatcher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,62 @@ pub struct Rule {
     pub pattern: Text,
 }
 
+/// One of many jobs that were submitted as one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Element {
+    /// The array's first job.
+    pub first: JobId,
+    /// What stands for `{}` in its command.
+    pub value: Text,
+}
+
+/// A job that has to end before another one starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The job that goes first.
+    pub job: JobId,
+    /// How it has to end.
+    pub on: Condition,
+}
+
+/// How a job has to end for another one to follow it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// With success.
+    #[default]
+    Ok,
+    /// In any way.
+    Any,
+    /// Without success.
+    Fail,
+}
+
+impl Condition {
+    /// The word for it, as in `--after 7:any`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Any => "any",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// The condition that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Ok, Self::Any, Self::Fail].into_iter().find(|condition| condition.word() == word)
+    }
+
+    /// Whether a job with that outcome may be followed.
+    pub fn is_met_by(self, outcome: &super::Outcome) -> bool {
+        match self {
+            Self::Ok => outcome.is_success(),
+            Self::Any => true,
+            Self::Fail => !outcome.is_success(),
+        }
+    }
+}
+
 /// A command and what it needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -74,6 +130,21 @@ pub struct Spec {
     /// Jobs of higher priority start first.
     #[serde(default)]
     pub priority: i32,
+    /// The longest that one attempt may run, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<u64>,
+    /// How often it is tried again.
+    #[serde(default, skip_serializing_if = "Retries::is_none")]
+    pub retries: Retries,
+    /// Nobody waits for it: an agent runs it, and its output is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
+    /// Which element of an array it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub element: Option<Element>,
+    /// The jobs it follows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Dependency>,
     /// The whitelist line that matched, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,

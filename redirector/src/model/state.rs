@@ -1,14 +1,20 @@
 //! How far a job is and how it ended.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// How far a job is: `queued → running → finished`.
+use crate::config::{format_bytes, format_duration};
+
+/// How far a job is: `[held →] [waiting →] queued → running → finished`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Journalled, waiting for resources.
+    /// Kept back by a person, until it is released.
+    Held,
+    /// Waits for the end of the jobs that it is to follow.
+    Waiting,
+    /// Waits for resources.
     Queued,
     /// Holds its resources; the command runs or is about to.
     Running,
@@ -20,15 +26,21 @@ impl State {
     /// The word for it, as in JSON and on the command line.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Held => "held",
+            Self::Waiting => "waiting",
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Finished => "finished",
         }
     }
 
+    /// All of them, in the order in which a job goes through them.
+    pub const ALL: [Self; 5] =
+        [Self::Held, Self::Waiting, Self::Queued, Self::Running, Self::Finished];
+
     /// The state that `word` names.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Queued, Self::Running, Self::Finished].into_iter().find(|state| state.word() == word)
+        Self::ALL.into_iter().find(|state| state.word() == word)
     }
 }
 
@@ -47,6 +59,18 @@ pub enum Outcome {
         signal: i32,
         /// Whether the kernel wrote a core file.
         core_dumped: bool,
+    },
+    /// It was ended because it ran for as long as it may.
+    TimedOut {
+        /// Its time limit, in milliseconds.
+        time_limit: u64,
+    },
+    /// It was ended because it took more memory than it had asked for.
+    OutOfMemory {
+        /// What it had, in bytes.
+        mem_limit: u64,
+        /// What it had taken when it was ended, in bytes.
+        mem_used: u64,
     },
     /// Somebody cancelled the job, or the program that waited for it died.
     Cancelled {
@@ -74,6 +98,8 @@ impl Outcome {
         match self {
             Self::Exited { .. } => "exited",
             Self::Signaled { .. } => "signaled",
+            Self::TimedOut { .. } => "timed_out",
+            Self::OutOfMemory { .. } => "out_of_memory",
             Self::Cancelled { .. } => "cancelled",
             Self::Refused { .. } => "refused",
             Self::Lost { .. } => "lost",
@@ -82,11 +108,20 @@ impl Outcome {
     }
 
     /// Why, where it is not the command's own doing.
-    pub fn reason(&self) -> Option<&str> {
+    pub fn reason(&self) -> Option<String> {
         match self {
             Self::Cancelled { reason } | Self::Refused { reason } | Self::Lost { reason } => {
-                Some(reason)
+                Some(reason.clone())
             }
+            Self::TimedOut { time_limit } => Some(format!(
+                "it ran for as long as it may, {}; a longer time is given by 'time='",
+                format_duration(Duration::from_millis(*time_limit))
+            )),
+            Self::OutOfMemory { mem_limit, mem_used } => Some(format!(
+                "it had {} of memory and took {}; more is given by 'mem='",
+                format_bytes(*mem_limit),
+                format_bytes(*mem_used)
+            )),
             Self::Exited { .. } | Self::Signaled { .. } | Self::Ended => None,
         }
     }

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     dispatcher::{self, Action, Dispatcher, Event},
     model::{JobId, Kind, NodeName, Resources, State, Timestamp},
-    protocol::{GatewayMessage, Status},
+    protocol::{GatewayMessage, Grant, Status},
     store::{self, Store, Write},
 };
 
@@ -201,7 +201,7 @@ impl Core {
         live.state = State::Running;
         self.stall.queued.remove(&job);
         self.journal.write(Write::Start { job, node, at: Timestamp::now() });
-        self.say(job, GatewayMessage::Granted { resources });
+        self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
     }
 
     /// Tells a job's client something, once this batch is journalled.

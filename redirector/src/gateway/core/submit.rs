@@ -8,7 +8,7 @@ use crate::{
         whitelists,
     },
     model::{JobId, Kind, Resources, State, Text, Timestamp},
-    protocol::{GatewayMessage, PipeEnd, Resumption, Stage, Submission},
+    protocol::{GatewayMessage, Grant, PipeEnd, Resumption, Stage, Submission},
     store::{NewJob, Write},
 };
 
@@ -31,7 +31,8 @@ impl Core {
             // The client did not hear that its job was accepted, and asks again.
             return self.attach(job, lease, reply);
         }
-        let Submission { key, mut spec, environment, run, token, pipes, whitelists } = submission;
+        let Submission { key, mut spec, environment, run, token, pipes, whitelists, .. } =
+            submission;
         let (place, mut warnings) =
             match self.place(run.as_deref(), token.as_deref(), lease.client_pid, &whitelists) {
                 Ok(placed) => placed,
@@ -119,7 +120,7 @@ impl Core {
             // Granted, but the client did not hear it.
             (_, Stage::Waiting) => {
                 let resources = request.resources;
-                self.say(job, GatewayMessage::Granted { resources });
+                self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
             }
             (State::Queued, Stage::Running) => {
                 let node = self.setup.node.clone();
@@ -163,7 +164,7 @@ impl Core {
         let (state, resources) = (live.state, live.request.resources);
         self.accept(job, lease, Vec::new(), reply, false);
         if state == State::Running {
-            self.say(job, GatewayMessage::Granted { resources });
+            self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
         } else {
             self.watch_for_stall(job);
         }

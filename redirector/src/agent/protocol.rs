@@ -1,0 +1,130 @@
+//! What the gateway and an agent say to each other, over any byte stream.
+//!
+//! Lines of JSON in both directions. An agent serves one gateway at a time, and reads a
+//! connection to its end before it greets the next one: what a gateway ordered before it was
+//! killed is done when the next one hears which attempts there are.
+//!
+//! ```text
+//! gateway                                agent
+//!   ◄─────────────────────────── Hello    which attempts run or have ended
+//!   Environment ────────────────►         once for each environment
+//!   Start ──────────────────────►         runs the command; again: nothing
+//!   ◄─────────────────────────── Ended    repeated after each Hello until it is acknowledged
+//!   Acknowledge ────────────────►         forgets the attempt
+//!   End ────────────────────────►         SIGTERM, grace, SIGKILL to all of it
+//! ```
+//!
+//! The agent goes on when the connection is cut, and keeps what it knows for the next one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{JobId, Outcome, Text, Timestamp, Usage};
+
+/// One try at one job: what nothing is done twice for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct AttemptId {
+    /// The job.
+    pub job: JobId,
+    /// The attempt's number, from 1.
+    pub number: u32,
+}
+
+/// From the gateway.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// An environment that attempts to come refer to, on this connection.
+    Environment {
+        /// Names it.
+        digest: String,
+        /// `NAME=VALUE` entries.
+        entries: Vec<Text>,
+    },
+    /// Run this, unless the attempt is known already.
+    Start(Box<Assignment>),
+    /// End the attempt before its time.
+    End {
+        /// Which one.
+        attempt: AttemptId,
+        /// From SIGTERM to SIGKILL, in milliseconds; 0: SIGKILL at once.
+        grace: u64,
+    },
+    /// Its outcome is journalled: forget it.
+    Acknowledge {
+        /// Which one.
+        attempt: AttemptId,
+    },
+    /// Go as soon as nothing runs and everything is acknowledged.
+    Leave,
+}
+
+/// All that an agent needs to run one attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The attempt.
+    #[serde(flatten)]
+    pub attempt: AttemptId,
+    /// The program's path.
+    pub program: Text,
+    /// The arguments, `argv[0]` included.
+    pub argv: Vec<Text>,
+    /// The digest of its environment.
+    pub environment: String,
+    /// Variables that are set over the environment.
+    #[serde(default)]
+    pub variables: Vec<(Text, Text)>,
+    /// The working directory.
+    pub directory: Text,
+    /// `umask`.
+    pub umask: u32,
+    /// The file to which standard output is appended.
+    pub stdout: Text,
+    /// The file to which standard error is appended.
+    pub stderr: Text,
+    /// Most memory that its processes may have together, in bytes; 0: any.
+    #[serde(default)]
+    pub mem: u64,
+    /// The cpus it may run on, by the kernel's numbers; none: any.
+    #[serde(default)]
+    pub cpus: Vec<u32>,
+    /// The longest it may run, in milliseconds.
+    #[serde(default)]
+    pub time_limit: Option<u64>,
+    /// From SIGTERM to SIGKILL when its time is over, in milliseconds.
+    #[serde(default)]
+    pub grace: u64,
+}
+
+/// From the agent.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// The first message on every connection.
+    Hello {
+        /// Names this process: another one does not know what this one ran.
+        instance: String,
+        /// Attempts that run.
+        running: Vec<AttemptId>,
+    },
+    /// An attempt ended, and nothing is left of its processes.
+    Ended(Box<Ended>),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The attempt.
+    #[serde(flatten)]
+    pub attempt: AttemptId,
+    /// Its outcome; `Cancelled` if an [`Order::End`] ended it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What it used.
+    pub usage: Usage,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub at: Timestamp,
+}
