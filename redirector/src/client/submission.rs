@@ -42,7 +42,7 @@ impl Decision {
 }
 
 /// What a command gets that asks for nothing.
-pub const DEFAULT_RESOURCES: Resources = Resources { cpus: Amount::ONE, mem: 0 };
+pub const DEFAULT_RESOURCES: Resources = Resources::new(Amount::ONE, 0);
 
 /// The last line of `whitelists` that matches the command.
 pub fn decide(whitelists: &[PathBuf], program: &[u8], arguments: &[Text]) -> Option<Decision> {
@@ -57,10 +57,10 @@ pub fn decide(whitelists: &[PathBuf], program: &[u8], arguments: &[Text]) -> Opt
                 || default_name(program, arguments),
                 |name| String::from_utf8_lossy(name).into_owned(),
             ),
-            resources: Resources {
-                cpus: request.cpus.map_or(DEFAULT_RESOURCES.cpus, Amount),
-                mem: request.mem.unwrap_or(DEFAULT_RESOURCES.mem),
-            },
+            resources: Resources::new(
+                request.cpus.map_or(DEFAULT_RESOURCES.cpus, Amount),
+                request.mem.unwrap_or(DEFAULT_RESOURCES.mem),
+            ),
             priority: request.priority.unwrap_or(0),
             nested: request.nested,
             variables: request
@@ -125,7 +125,9 @@ pub fn submission(
             argv,
             program,
             directory: std::env::current_dir().map(Text::from).unwrap_or_default(),
-            resources: decision.as_ref().map_or(DEFAULT_RESOURCES, |decision| decision.resources),
+            resources: decision
+                .as_ref()
+                .map_or(DEFAULT_RESOURCES, |decision| decision.resources.clone()),
             priority: decision.as_ref().map_or(0, |decision| decision.priority),
             rule: decision.map(|decision| decision.rule),
             ..Spec::default()

@@ -5,15 +5,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Dispatcher, Pool, Timestamp,
+    Dispatcher, Timestamp,
     job::State,
     load::Load,
+    nodes::Node,
     queue::{LineIndex, Place, Urgency},
 };
-use crate::model::{JobId, NodeName};
+use crate::model::{JobId, NodeName, Pool};
 
 /// What there is too little of on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Shortage {
     /// A pool of resources.
@@ -35,9 +36,9 @@ pub enum Shortage {
 impl fmt::Display for Shortage {
     /// Follows the name of a node: `… has 1 cpu free, 4 cpus are needed`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        match self {
             Self::Resource { pool, asked, available } => {
-                let (asked, available) = (pool.describe(asked), pool.describe(available));
+                let (asked, available) = (pool.describe(*asked), pool.describe(*available));
                 write!(f, "has {available} free, needed are {asked}")
             }
             Self::Jobs { limit } => write!(f, "takes {limit} jobs at once and runs as many"),
@@ -60,6 +61,13 @@ pub enum Refusal {
         /// That node.
         node: NodeName,
     },
+    /// It asks for something that no node has.
+    UnknownPool {
+        /// That thing.
+        pool: Pool,
+        /// What nodes have.
+        known: Vec<Pool>,
+    },
     /// It asks for a node that nobody has heard of.
     UnknownNode {
         /// That name.
@@ -76,6 +84,14 @@ impl fmt::Display for Refusal {
                     f,
                     "it asks for {asked}, and {node}, which comes closest, has {largest}: \
                      ask for less in the whitelist rule, or add a larger node"
+                )
+            }
+            Self::UnknownPool { pool, known } => {
+                let known = known.iter().map(Pool::name).collect::<Vec<_>>().join(", ");
+                write!(
+                    f,
+                    "no node has '{pool}'; nodes have {known}: correct the name in the request, \
+                     or declare it where a node has it"
                 )
             }
             Self::UnknownNode { node } => write!(
@@ -191,21 +207,25 @@ impl Dispatcher {
         let shares = self.shares(&line.asks, &homes);
         for (&index, &share) in &shares {
             let node = &self.nodes[index];
-            if let Some(shortage) = shortage(share, node.free(), node.capacity()) {
+            if let Some(shortage) = self.shortage(share, node) {
                 return Some(Wait::Room { node: node.name.clone(), shortage });
             }
         }
         let (node, _) = shares.first_key_value()?;
         Some(Wait::Turn { node: self.nodes[*node].name.clone() })
     }
-}
 
-/// What is too little of `free` for `load`.
-fn shortage(load: Load, free: Load, capacity: Load) -> Option<Shortage> {
-    if load.slots > free.slots {
-        return Some(Shortage::Jobs { limit: capacity.slots });
+    /// What is too little of what is free there for `load`.
+    fn shortage(&self, load: Load, node: &Node) -> Option<Shortage> {
+        let free = node.free();
+        if load.slots > free.slots {
+            return Some(Shortage::Jobs { limit: node.capacity().slots });
+        }
+        let slot = load.first_short(&free)?;
+        Some(Shortage::Resource {
+            pool: self.pools.names()[slot].clone(),
+            asked: load.amount(slot),
+            available: free.amount(slot),
+        })
     }
-    let pool = Pool::first_short(load.resources, free.resources)?;
-    let (asked, available) = (pool.of(load.resources), pool.of(free.resources));
-    Some(Shortage::Resource { pool, asked, available })
 }

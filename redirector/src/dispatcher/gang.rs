@@ -117,7 +117,7 @@ impl Dispatcher {
                 State::Arriving | State::Queued { .. } => None,
             }
         });
-        let large_enough = partners.filter(|&node| ask.load.fits_in(self.nodes[node].capacity()));
+        let large_enough = partners.filter(|&node| ask.load.fits_in(&self.nodes[node].capacity()));
         let beside = large_enough.collect::<BTreeSet<_>>();
         let open = beside.iter().copied().find(|&node| self.nodes[node].is_open());
         open.or_else(|| self.nodes.first_with_room(ask.load, |_| true))

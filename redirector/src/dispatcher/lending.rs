@@ -74,7 +74,7 @@ impl Dispatcher {
         let node = *node;
         if before.held != standing.held {
             self.nodes.recharge(node, before.held, standing.held);
-            if !before.held.fits_in(standing.held) {
+            if !before.held.fits_in(&standing.held) {
                 self.freed.insert(node);
             }
         }

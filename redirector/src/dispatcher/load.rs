@@ -1,59 +1,176 @@
-//! What a running job takes from a node: resources and one of its job slots.
+//! What a running job takes from a node, in a form that is cheap to copy and to compare.
+//!
+//! Jobs and nodes name their pools; in here a pool is a position in an array. Which one is written
+//! in the table of [`Pools`], which gets an entry when a node declares a pool for the first time:
+//!
+//! ```text
+//!   slot      0      1     2      3         4 … 7
+//!   pool    cpus    mem   gpus   licences     –
+//! ```
 
-use crate::model::Resources;
+use crate::model::{Amount, Pool, Resources};
 
-/// An amount of resources together with a number of job slots.
+/// The most pools there can be: cpus, memory and six that nodes declare.
+const POOLS: usize = 8;
+
+/// An amount of every pool together with a number of job slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Load {
-    pub(super) resources: Resources,
+    amounts: [u64; POOLS],
     pub(super) slots: u32,
 }
 
 impl Load {
     /// What is held by a job that lends or supervises.
-    pub(super) const NONE: Self = Self { resources: Resources::NONE, slots: 0 };
+    pub(super) const NONE: Self = Self { amounts: [0; POOLS], slots: 0 };
 
-    /// What one job with these resources holds.
-    pub(super) const fn of_one_job(resources: Resources) -> Self {
-        Self { resources, slots: 1 }
+    /// The same amounts for one job.
+    #[must_use]
+    pub(super) const fn of_one_job(self) -> Self {
+        Self { slots: 1, ..self }
     }
 
-    /// What a node with this capacity has.
-    pub(super) fn capacity(resources: Resources, max_jobs: Option<u32>) -> Self {
-        Self { resources, slots: max_jobs.unwrap_or(u32::MAX) }
+    /// The same amounts on a node that takes so many jobs.
+    #[must_use]
+    pub(super) fn with_most_jobs(self, max_jobs: Option<u32>) -> Self {
+        Self { slots: max_jobs.unwrap_or(u32::MAX), ..self }
     }
 
-    pub(super) fn is_none(self) -> bool {
-        self == Self::NONE
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::NONE
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
-        Self {
-            resources: self.resources.plus(other.resources),
-            slots: self.slots.saturating_add(other.slots),
-        }
+        self.combine(&other, u64::saturating_add, u32::saturating_add)
     }
 
     pub(super) fn minus(self, other: Self) -> Self {
-        Self {
-            resources: self.resources.minus(other.resources),
-            slots: self.slots.saturating_sub(other.slots),
-        }
+        self.combine(&other, u64::saturating_sub, u32::saturating_sub)
     }
 
     pub(super) fn min(self, other: Self) -> Self {
-        Self { resources: self.resources.min(other.resources), slots: self.slots.min(other.slots) }
+        self.combine(&other, u64::min, u32::min)
     }
 
     pub(super) fn max(self, other: Self) -> Self {
-        Self { resources: self.resources.max(other.resources), slots: self.slots.max(other.slots) }
+        self.combine(&other, u64::max, u32::max)
     }
 
-    pub(super) fn fits_in(self, room: Self) -> bool {
-        self.slots <= room.slots && self.resources.fits_in(room.resources)
+    pub(super) fn fits_in(&self, room: &Self) -> bool {
+        self.slots <= room.slots && self.amounts_fit_in(room)
+    }
+
+    /// As [`Load::fits_in`], whatever the number of jobs.
+    pub(super) fn amounts_fit_in(&self, room: &Self) -> bool {
+        self.first_short(room).is_none()
+    }
+
+    /// The first pool of which `room` has less, by its slot in the table.
+    pub(super) fn first_short(&self, room: &Self) -> Option<usize> {
+        self.amounts.iter().zip(&room.amounts).position(|(asked, there)| asked > there)
+    }
+
+    /// The amount in this slot of the table, in the pool's own unit.
+    pub(super) const fn amount(&self, slot: usize) -> u64 {
+        self.amounts[slot]
+    }
+
+    /// How much of these is not free, as the sum of the missing share of each in millionths.
+    pub(super) fn missing(&self, free: &Self) -> u64 {
+        let share = |asked: u64, free: u64| {
+            let missing = u128::from(asked.saturating_sub(free)) * 1_000_000;
+            missing.checked_div(u128::from(asked)).unwrap_or(0) as u64
+        };
+        let amounts = self.amounts.iter().zip(&free.amounts);
+        amounts.map(|(&asked, &free)| share(asked, free)).sum::<u64>()
+            + share(self.slots.into(), free.slots.into())
     }
 
     pub(super) fn sum(loads: impl Iterator<Item = Self>) -> Self {
         loads.fold(Self::NONE, Self::plus)
+    }
+
+    fn combine(
+        &self,
+        other: &Self,
+        amounts: impl Fn(u64, u64) -> u64,
+        slots: impl Fn(u32, u32) -> u32,
+    ) -> Self {
+        Self {
+            amounts: std::array::from_fn(|slot| amounts(self.amounts[slot], other.amounts[slot])),
+            slots: slots(self.slots, other.slots),
+        }
+    }
+}
+
+/// Which pool has which slot.
+#[derive(Debug)]
+pub(super) struct Pools {
+    names: Vec<Pool>,
+}
+
+impl Default for Pools {
+    fn default() -> Self {
+        Self { names: vec![Pool::Cpus, Pool::Mem] }
+    }
+}
+
+impl Pools {
+    /// Every pool there is, in the order of their slots.
+    pub(super) fn names(&self) -> &[Pool] {
+        &self.names
+    }
+
+    /// Gives each pool of `resources` a slot, as long as there are any left.
+    pub(super) fn allot(&mut self, resources: &Resources) {
+        for (pool, _) in resources.amounts() {
+            if self.names.len() < POOLS && !self.names.contains(&pool) {
+                self.names.push(pool);
+            }
+        }
+    }
+
+    /// The amounts by slot, or the pool that has none.
+    pub(super) fn load(&self, resources: &Resources) -> Result<Load, Pool> {
+        self.load_of_known(resources, Err)
+    }
+
+    /// The amounts by slot; pools that have none are not counted.
+    pub(super) fn known_load(&self, resources: &Resources) -> Load {
+        self.load_of_known::<std::convert::Infallible>(resources, |_| Ok(())).unwrap_or_default()
+    }
+
+    fn load_of_known<E>(
+        &self,
+        resources: &Resources,
+        unknown: impl Fn(Pool) -> Result<(), E>,
+    ) -> Result<Load, E> {
+        let mut load = Load::NONE;
+        load.amounts[0] = resources.cpus.0;
+        load.amounts[1] = resources.mem;
+        for (name, amount) in resources.others.iter().filter(|(_, amount)| amount.0 > 0) {
+            let pool = Pool::Other(name.clone());
+            match self.names.iter().position(|known| *known == pool) {
+                Some(slot) => load.amounts[slot] = amount.0,
+                None => unknown(pool)?,
+            }
+        }
+        Ok(load)
+    }
+
+    /// The amounts by name.
+    pub(super) fn resources(&self, load: &Load) -> Resources {
+        let mut resources = Resources::NONE;
+        for (pool, &amount) in self.names.iter().zip(&load.amounts) {
+            match pool {
+                Pool::Cpus => resources.cpus = Amount(amount),
+                Pool::Mem => resources.mem = amount,
+                Pool::Other(_) if amount == 0 => {}
+                Pool::Other(name) => {
+                    resources.others.insert(name.clone(), Amount(amount));
+                }
+            }
+        }
+        resources
     }
 }

@@ -35,10 +35,10 @@
 //! ```
 //! # use redirector::{dispatcher::*, model::*};
 //! # let mut dispatcher = Dispatcher::new();
-//! # let (node, capacity) = (NodeName("a".into()), Resources { cpus: Amount::ONE, mem: 1 << 30 });
+//! # let (node, capacity) = (NodeName("a".into()), Resources::new(Amount::ONE, 1 << 30));
 //! let mut actions = Vec::new();
 //! dispatcher.handle(
-//!     Event::NodeJoined { node, capacity, max_jobs: None },
+//!     Event::NodeJoined { node, capacity: capacity.clone(), max_jobs: None },
 //!     Timestamp(0),
 //!     &mut actions,
 //! );
@@ -56,7 +56,6 @@ mod load;
 mod nodes;
 mod pipes;
 mod placement;
-mod pool;
 mod queue;
 mod reservation;
 mod rooms;
@@ -71,11 +70,10 @@ use std::{
 
 pub use event::{Action, End, Event, Holds, PipeId, Request, Timestamp};
 pub use explain::{Explanation, Refusal, Shortage, Wait};
-pub use pool::Pool;
 
 use self::{
     job::{Job, Standing, State},
-    load::Load,
+    load::{Load, Pools},
     nodes::{NodeIndex, Nodes, Presence},
     pipes::{Joint, Pipes},
     placement::feasible,
@@ -87,6 +85,7 @@ use crate::model::{JobId, NodeName};
 /// The state machine. The same events in the same order lead to the same actions.
 #[derive(Debug, Default)]
 pub struct Dispatcher {
+    pools: Pools,
     nodes: Nodes,
     /// Queued and running ones.
     jobs: HashMap<JobId, Job>,
@@ -118,7 +117,9 @@ impl Dispatcher {
         match event {
             Event::NodeJoined { node, capacity, max_jobs } => {
                 let node = self.nodes.expect(node);
-                self.nodes.set_capacity(node, Load::capacity(capacity, max_jobs));
+                self.pools.allot(&capacity);
+                let capacity = self.pools.known_load(&capacity).with_most_jobs(max_jobs);
+                self.nodes.set_capacity(node, capacity);
                 self.nodes.set_presence(node, Presence::Open);
                 self.nodes_changed(node, actions);
             }
@@ -158,7 +159,18 @@ impl Dispatcher {
                 return;
             }
         };
-        let job = self.new_job(id, request, pin, now);
+        if self.nodes.may_have_any_pool(pin) {
+            self.pools.allot(&request.resources);
+        }
+        let load = match self.pools.load(&request.resources) {
+            Ok(load) => load,
+            Err(pool) => {
+                let reason = Refusal::UnknownPool { pool, known: self.pools.names().to_vec() };
+                actions.push(Action::Refuse { job: id, reason });
+                return;
+            }
+        };
+        let job = self.new_job(id, request, load, pin, now);
         if let Some(reason) = self.refusal(job.ask) {
             actions.push(Action::Refuse { job: id, reason });
             return;
@@ -178,7 +190,9 @@ impl Dispatcher {
             return;
         }
         let node = self.nodes.expect(node);
-        let job = self.new_job(id, request, Some(node), now);
+        self.pools.allot(&request.resources);
+        let load = self.pools.known_load(&request.resources);
+        let job = self.new_job(id, request, load, Some(node), now);
         self.pipes.attach(id, &job.ends);
         let parent = job.parent;
         self.jobs.insert(id, job);
@@ -188,9 +202,16 @@ impl Dispatcher {
         self.join_gang(id);
     }
 
-    fn new_job(&self, id: JobId, request: Request, pin: Option<NodeIndex>, now: Timestamp) -> Job {
+    fn new_job(
+        &self,
+        id: JobId,
+        request: Request,
+        load: Load,
+        pin: Option<NodeIndex>,
+        now: Timestamp,
+    ) -> Job {
         let load = match request.holds {
-            Holds::Worker | Holds::Lends => Load::of_one_job(request.resources),
+            Holds::Worker | Holds::Lends => load.of_one_job(),
             Holds::Supervisor => Load::NONE,
         };
         let place = Place {
@@ -304,12 +325,11 @@ impl Dispatcher {
             return Some(Refusal::UnknownNode { node: self.nodes[pin].name.clone() });
         }
         let node = &self.nodes[ask.pin.or_else(|| self.nodes.least_too_small(ask.load))?];
-        let (asked, capacity) = (ask.load.resources, node.capacity().resources);
-        let pool = Pool::first_short(asked, capacity)?;
+        let slot = ask.load.first_short(&node.capacity())?;
         Some(Refusal::TooLarge {
-            pool,
-            asked: pool.of(asked),
-            largest: pool.of(capacity),
+            pool: self.pools.names()[slot].clone(),
+            asked: ask.load.amount(slot),
+            largest: node.capacity().amount(slot),
             node: node.name.clone(),
         })
     }

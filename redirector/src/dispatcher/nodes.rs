@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{
-    load::Load,
-    rooms::{Rooms, missing},
-};
+use super::{load::Load, rooms::Rooms};
 use crate::model::{JobId, NodeName};
 
 /// A node by its position in joining order.
@@ -164,21 +161,26 @@ impl Nodes {
 
     /// The largest capacity of an open node that can hold `load`.
     pub(super) fn roomiest(&self, load: Load) -> Option<Load> {
-        self.open_by_capacity.keys().rev().copied().find(|&capacity| load.fits_in(capacity))
+        self.open_by_capacity.keys().rev().copied().find(|&capacity| load.fits_in(&capacity))
     }
 
     /// Whether an open node, or this open node, is large enough.
     pub(super) fn can_hold(&self, load: Load, pin: Option<NodeIndex>) -> bool {
         match pin {
-            Some(pin) => self[pin].is_open() && load.fits_in(self[pin].capacity()),
+            Some(pin) => self[pin].is_open() && load.fits_in(&self[pin].capacity()),
             None => self.roomiest(load).is_some(),
         }
+    }
+
+    /// Whether a node is expected, or this one is, of which it is not known what it has.
+    pub(super) fn may_have_any_pool(&self, pin: Option<NodeIndex>) -> bool {
+        pin.map_or(self.expected_by_capacity.is_empty(), |pin| self[pin].capacity.is_none())
     }
 
     /// Whether a node that is there or expected, or this one, is large enough for `load` or not
     /// yet known to be too small. Slots are not looked at: their number is changed at will.
     pub(super) fn may_ever_hold(&self, load: Load, pin: Option<NodeIndex>) -> bool {
-        let fits = |capacity: &Load| load.resources.fits_in(capacity.resources);
+        let fits = |capacity: &Load| load.amounts_fit_in(capacity);
         match pin {
             Some(pin) => {
                 self[pin].presence != Presence::Removed
@@ -193,7 +195,7 @@ impl Nodes {
     /// The expected node that comes closest to being large enough.
     pub(super) fn least_too_small(&self, load: Load) -> Option<NodeIndex> {
         let by_capacity = self.expected_by_capacity.iter();
-        let (_, nodes) = by_capacity.min_by_key(|(capacity, _)| missing(load, **capacity))?;
+        let (_, nodes) = by_capacity.min_by_key(|(capacity, _)| load.missing(capacity))?;
         nodes.first().copied()
     }
 

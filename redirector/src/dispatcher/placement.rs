@@ -52,7 +52,7 @@ impl Dispatcher {
         let may_take = |node| rank == Rank::First || self.may_overtake(ask, node, now);
         match ask.pin.or(only) {
             Some(node) => {
-                let fits = self.nodes[node].is_open() && ask.load.fits_in(self.nodes[node].free());
+                let fits = self.nodes[node].is_open() && ask.load.fits_in(&self.nodes[node].free());
                 (fits && may_take(node)).then_some(node)
             }
             None => self.nodes.first_with_room(ask.load, may_take),
@@ -70,7 +70,7 @@ impl Dispatcher {
             let node = match ask.pin {
                 Some(pin) => {
                     let fits =
-                        self.nodes[pin].is_open() && ask.load.fits_in(self.nodes[pin].free());
+                        self.nodes[pin].is_open() && ask.load.fits_in(&self.nodes[pin].free());
                     (fits && usable(pin)).then_some(pin)
                 }
                 None => self.nodes.first_with_room(ask.load, usable),
@@ -98,7 +98,7 @@ impl Dispatcher {
         let together = together(asks)?;
         let largest = asks.iter().map(|ask| ask.load).reduce(Load::max)?;
         if let Some(pin) = together.pin {
-            return largest.fits_in(self.nodes[pin].capacity()).then_some(pin);
+            return largest.fits_in(&self.nodes[pin].capacity()).then_some(pin);
         }
         // A gang larger than every node gets the whole of the largest.
         self.nodes.closest(together.load, |_| true).or_else(|| {

@@ -157,7 +157,7 @@ impl Queue {
             heads
                 .range((from, Bound::Unbounded))
                 .find(|&(place, &line)| {
-                    place.urgency == Urgency::JoinsRunning || self[line].least.fits_in(free)
+                    place.urgency == Urgency::JoinsRunning || self[line].least.fits_in(&free)
                 })
                 .map(|(&place, &line)| (place, line))
         };

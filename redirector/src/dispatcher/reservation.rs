@@ -82,7 +82,7 @@ impl Dispatcher {
         let Some(&share) = reservation.shares.get(&node) else { return true };
         let overtakers = reservation.overtakers.values().filter(|(on, _)| *on == node);
         let kept = share.plus(Load::sum(overtakers.map(|&(_, load)| load)));
-        kept.plus(ask.load).fits_in(self.nodes[node].capacity())
+        kept.plus(ask.load).fits_in(&self.nodes[node].capacity())
             || self.ends_in_time(ask, node, share, now)
     }
 
@@ -131,7 +131,7 @@ impl Dispatcher {
         let mut used = node.used;
         ends.into_iter().find_map(|(end, held)| {
             used = used.minus(held);
-            used.plus(share).fits_in(node.capacity()).then_some(end)
+            used.plus(share).fits_in(&node.capacity()).then_some(end)
         })
     }
 }

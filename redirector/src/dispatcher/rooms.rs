@@ -16,7 +16,7 @@
 //! first and its leases cost least; nodes that joined last stay whole for large jobs and become
 //! idle first when there is little to do.
 
-use super::{load::Load, nodes::NodeIndex, pool::Pool};
+use super::{load::Load, nodes::NodeIndex};
 
 /// What one node has, or the most that any node of a branch has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Rooms {
         accept: &mut impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
         let room = &self.tree[at];
-        if !room.open || !load.fits_in(room.free) {
+        if !room.open || !load.fits_in(&room.free) {
             return None;
         }
         if at >= self.leaves {
@@ -106,10 +106,10 @@ impl Rooms {
         best: &mut Option<(u64, NodeIndex)>,
     ) {
         let room = &self.tree[at];
-        if !room.open || !load.fits_in(room.capacity) {
+        if !room.open || !load.fits_in(&room.capacity) {
             return;
         }
-        let missing = missing(load, room.free);
+        let missing = load.missing(&room.free);
         if best.is_some_and(|(least, _)| least <= missing) {
             return;
         }
@@ -147,26 +147,18 @@ impl Rooms {
     }
 }
 
-/// How much of `load` is not free, as the sum of the missing share of each pool in millionths.
-pub(super) fn missing(load: Load, free: Load) -> u64 {
-    let share = |asked: u64, free: u64| {
-        let missing = u128::from(asked.saturating_sub(free)) * 1_000_000;
-        missing.checked_div(u128::from(asked)).unwrap_or(0) as u64
-    };
-    let pools = Pool::ALL.into_iter();
-    pools.map(|pool| share(pool.of(load.resources), pool.of(free.resources))).sum::<u64>()
-        + share(load.slots.into(), free.slots.into())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Amount, Resources};
+    use crate::{
+        dispatcher::load::Pools,
+        model::{Amount, Resources},
+    };
 
     fn load(cpus: u64, mem: u64) -> Load {
-        Load { resources: Resources { cpus: Amount(cpus), mem }, slots: 0 }
+        Pools::default().known_load(&Resources::new(Amount(cpus), mem))
     }
 
     proptest! {
@@ -190,12 +182,12 @@ mod tests {
                 }
             }
             let ask = load(cpus, mem);
-            let first = open.iter().find(|(_, free, _)| ask.fits_in(*free)).map(|found| found.0);
+            let first = open.iter().find(|(_, free, _)| ask.fits_in(free)).map(|found| found.0);
             prop_assert_eq!(rooms.first(ask, |_| true), first);
             let closest = open
                 .iter()
-                .filter(|(_, _, capacity)| ask.fits_in(*capacity))
-                .min_by_key(|(_, free, _)| missing(ask, *free))
+                .filter(|(_, _, capacity)| ask.fits_in(capacity))
+                .min_by_key(|(_, free, _)| ask.missing(free))
                 .map(|found| found.0);
             prop_assert_eq!(rooms.closest(ask, |_| true), closest);
         }

@@ -95,7 +95,7 @@ impl Dispatcher {
         let reservation = self.reservation.as_ref()?;
         let is_ready = reservation.shares.iter().all(|(&node, &share)| {
             let node = &self.nodes[node];
-            share.fits_in(node.free()) || node.independent == 0
+            share.fits_in(&node.free()) || node.independent == 0
         });
         is_ready.then(|| reservation.homes.clone())
     }
@@ -115,7 +115,11 @@ impl Dispatcher {
             self.note_overtaker(job, ask, node, now);
             self.begin(job, node, now);
             let name = self.nodes[node].name.clone();
-            actions.push(Action::Start { job, node: name, resources: ask.load.resources });
+            actions.push(Action::Start {
+                job,
+                node: name,
+                resources: self.pools.resources(&ask.load),
+            });
         }
         self.refresh_standings(members.into_iter().collect());
     }

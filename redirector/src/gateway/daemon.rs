@@ -172,7 +172,7 @@ async fn run(
         store,
         state_directory: state.path().to_owned(),
         node: NodeName(place::host_name()),
-        capacity,
+        capacity: capacity.clone(),
         idle_timeout: (mode == Mode::Detached).then_some(config.gateway.idle_timeout.value),
         connections: Arc::clone(&connections),
         messages: messages.clone(),

@@ -9,10 +9,10 @@ use crate::{
 
 /// As configured, else as found.
 pub(super) fn capacity(settings: &config::Node) -> Resources {
-    Resources {
-        cpus: settings.cpus.value.unwrap_or_else(cpus),
-        mem: settings.mem.value.unwrap_or_else(memory),
-    }
+    Resources::new(
+        settings.cpus.value.unwrap_or_else(cpus),
+        settings.mem.value.unwrap_or_else(memory),
+    )
 }
 
 /// The cpus that this process may use: by affinity and by its control groups' quota.

@@ -2,6 +2,7 @@
 
 mod id;
 mod job;
+mod pool;
 mod resources;
 mod retries;
 pub mod secret;
@@ -12,6 +13,7 @@ mod usage;
 
 pub use id::{JobId, NodeName};
 pub use job::{Attempt, Job, Timestamp};
+pub use pool::{InvalidPoolName, Pool, PoolName};
 pub use resources::{Amount, Resources};
 pub use retries::{Cause, Retries};
 pub use spec::{Condition, Dependency, Element, Kind, Rule, Spec};

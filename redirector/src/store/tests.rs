@@ -18,7 +18,7 @@ fn new_job(id: u64, spawned_by: Option<u64>, environment: &[&str]) -> Write {
         spec: Spec {
             name: format!("job {id}"),
             argv: vec!["bwa".into(), Text(vec![0xff, b'x'])],
-            resources: Resources { cpus: crate::model::Amount(2_500), mem: 7 },
+            resources: Resources::new(crate::model::Amount(2_500), 7),
             ..Spec::default()
         },
         environment: environment.iter().map(|entry| Text::from(*entry)).collect(),
@@ -49,7 +49,7 @@ fn a_job_is_read_back_as_it_was_written() {
     let job = store.job(JobId(1)).unwrap().unwrap();
     assert_eq!(job.spec.argv, [Text::from("bwa"), Text(vec![0xff, b'x'])]);
     assert_eq!(job.environment, [Text::from("PATH=/bin"), Text::from("MY_TOKEN=(not stored)")]);
-    assert_eq!(job.spec.resources, Resources { cpus: crate::model::Amount(2_500), mem: 7 });
+    assert_eq!(job.spec.resources, Resources::new(crate::model::Amount(2_500), 7));
     assert_eq!((job.state, job.outcome), (State::Finished, Some(Outcome::Exited { exit_code: 3 })));
     let times = (job.submitted, job.started, job.ended);
     assert_eq!(times, (Timestamp(10), Some(Timestamp(20)), Some(Timestamp(30))));

@@ -55,7 +55,8 @@ impl Mirror {
                 Action::Start { job, node, resources } => {
                     let known = &self.jobs[job];
                     assert!(known.node.is_none(), "{job} started twice");
-                    assert_eq!(*resources, granted(&known.request).resources);
+                    let asked = granted(&known.request);
+                    assert_eq!(loads(resources).with_most_jobs(Some(asked.slots)), asked);
                     starts.push((*job, node.clone()));
                 }
                 Action::Refuse { .. } => {}
@@ -157,8 +158,8 @@ impl Mirror {
 
     fn may_ever_fit(&self, request: &Request) -> bool {
         let fits = |node: &MirrorNode| {
-            let asked = granted(request).resources;
-            node.capacity.is_none_or(|capacity| asked.fits_in(capacity.resources))
+            let asked = granted(request);
+            node.capacity.is_none_or(|capacity| asked.amounts_fit_in(&capacity))
         };
         if let Some(name) = &request.node {
             return self.nodes.get(name).is_some_and(fits);
@@ -170,7 +171,7 @@ impl Mirror {
     fn apply(&mut self, event: Event, lost: &mut Vec<JobId>) {
         match event {
             Event::NodeJoined { node, capacity, max_jobs } => {
-                let capacity = Some(Load::capacity(capacity, max_jobs));
+                let capacity = Some(loads(&capacity).with_most_jobs(max_jobs));
                 self.nodes.insert(node, MirrorNode { capacity, open: true });
             }
             Event::NodeDraining { node } => self.close(&node),
@@ -266,21 +267,21 @@ impl Mirror {
             shares.push((node, asked));
         }
         let fits = |&(node, asked): &(&NodeName, Load)| {
-            asked.fits_in(self.capacity(node).minus(self.used(node)))
+            asked.fits_in(&self.capacity(node).minus(self.used(node)))
         };
         if shares.iter().all(fits) {
             return;
         }
         for (node, asked) in shares {
             let capped = asked.min(self.capacity(node));
-            let idle_enough = capped.fits_in(self.capacity(node).minus(self.used(node)));
+            let idle_enough = capped.fits_in(&self.capacity(node).minus(self.used(node)));
             assert!(
                 idle_enough || !self.has_independent(node),
                 "{unit:?} over-commits {node} without a reason"
             );
             let whole = Load::sum(unit.iter().map(|(job, _)| granted(&self.jobs[job].request)));
             let has_pins = unit.iter().any(|(job, _)| self.jobs[job].request.node.is_some());
-            let larger = self.open_nodes().find(|node| whole.fits_in(self.capacity(node)));
+            let larger = self.open_nodes().find(|node| whole.fits_in(&self.capacity(node)));
             assert!(
                 capped == asked || has_pins || larger.is_none(),
                 "{unit:?} takes all of {node}, and {larger:?} is large enough"
@@ -339,13 +340,13 @@ impl Mirror {
         let gang = self.gang(job);
         let is_usable = |node: &&NodeName| {
             request.node.as_ref().is_none_or(|pin| pin == *node)
-                && granted(request).fits_in(self.capacity(node).minus(self.used(node)))
+                && granted(request).fits_in(&self.capacity(node).minus(self.used(node)))
         };
         if gang.len() > 1 {
             let runs = gang.iter().any(|member| self.jobs[member].node.is_some());
             let has_node = self.open_nodes().any(|node| {
                 request.node.as_ref().is_none_or(|pin| pin == node)
-                    && granted(request).fits_in(self.capacity(node))
+                    && granted(request).fits_in(&self.capacity(node))
             });
             assert!(
                 !(runs && has_node),
@@ -362,10 +363,15 @@ impl Mirror {
     }
 }
 
+/// As the dispatcher has them in the test, where all pools are known from the start.
+fn loads(resources: &Resources) -> Load {
+    Pools::default().known_load(resources)
+}
+
 fn granted(request: &Request) -> Load {
     match request.holds {
         Holds::Supervisor => Load::NONE,
-        Holds::Worker | Holds::Lends => Load::of_one_job(request.resources),
+        Holds::Worker | Holds::Lends => loads(&request.resources).of_one_job(),
     }
 }
 

@@ -8,11 +8,11 @@ mod simulation;
 mod situations;
 
 use super::*;
-use crate::model::{Amount, Resources};
+use crate::model::{Amount, Pool, Resources};
 
 /// Whole cpus and no memory.
 fn cpus(count: u64) -> Resources {
-    Resources { cpus: Amount::whole(count), mem: 0 }
+    Resources::new(Amount::whole(count), 0)
 }
 
 fn node_name(name: &str) -> NodeName {

@@ -95,7 +95,7 @@ impl Draft {
     fn request(&self, running: &BTreeSet<JobId>) -> Request {
         let pipe = |inode: u8| PipeId { device: 1, inode: inode.into() };
         Request {
-            resources: Resources { cpus: Amount(self.half_cpus * 5_000), mem: self.mem },
+            resources: Resources::new(Amount(self.half_cpus * 5_000), self.mem),
             node: self.node.map(|node| node_name(&node.to_string())),
             parent: self.parent.and_then(|position| pick(running, position)),
             holds: self.holds,
@@ -111,7 +111,7 @@ fn event(step: &Step, mirror: &Mirror, next_job: JobId) -> Option<Event> {
     let (running, queued) = (mirror.running(), mirror.queued());
     Some(match *step {
         Step::Join { node, cpus, mem, max_jobs } => {
-            let capacity = Resources { cpus: Amount::whole(cpus), mem };
+            let capacity = Resources::new(Amount::whole(cpus), mem);
             Event::NodeJoined { node: name(node), capacity, max_jobs }
         }
         Step::Drain { node } => Event::NodeDraining { node: name(node) },
@@ -165,7 +165,7 @@ proptest! {
             }
         }
         for node in 0..4 {
-            let capacity = Resources { cpus: Amount::whole(4), mem: 5 };
+            let capacity = Resources::new(Amount::whole(4), 5);
             let node = node_name(&node.to_string());
             mirror.handle(Event::NodeJoined { node, capacity, max_jobs: None }, now);
         }

@@ -12,7 +12,7 @@ fn simulate(nodes: u64, jobs: u64) -> (u64, u64) {
     let mut actions = Vec::new();
     let mut events = 0;
     for node in 0..nodes {
-        let capacity = Resources { cpus: Amount::whole(16), mem: 64 << 30 };
+        let capacity = Resources::new(Amount::whole(16), 64 << 30);
         let node = node_name(&format!("node{node}"));
         let event = Event::NodeJoined { node, capacity, max_jobs: None };
         dispatcher.handle(event, Timestamp(0), &mut actions);
@@ -45,7 +45,7 @@ fn mixed(id: u64) -> Request {
     let inode = id / 10;
     let pipe = PipeId { device: 0, inode };
     Request {
-        resources: Resources { cpus: Amount::whole(1 + kind % 8), mem: (1 + kind / 8) << 30 },
+        resources: Resources::new(Amount::whole(1 + kind % 8), (1 + kind / 8) << 30),
         priority: (id % 3) as i32,
         pipes: match id % 10 {
             0 => vec![(pipe, End::Write)],

@@ -459,6 +459,9 @@ fn write(action: &Action) -> String {
     match action {
         Action::Start { job, node, .. } => format!("start {job} {node}"),
         Action::Lost { job, node } => format!("lost {job} {node}"),
+        Action::Refuse { job, reason: Refusal::UnknownPool { pool, .. } } => {
+            format!("refuse {job} unknown {pool}")
+        }
         Action::Refuse { job, reason: Refusal::UnknownNode { node } } => {
             format!("refuse {job} unknown {node}")
         }

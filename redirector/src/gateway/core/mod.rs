@@ -99,7 +99,7 @@ impl Core {
             setup: Facts {
                 state_directory,
                 node: node.clone(),
-                capacity,
+                capacity: capacity.clone(),
                 idle_timeout,
                 connections,
                 messages,
@@ -263,7 +263,7 @@ impl Core {
             started: self.setup.started,
             embedded: self.setup.idle_timeout.is_some(),
             node: self.setup.node.to_string(),
-            capacity: self.setup.capacity,
+            capacity: self.setup.capacity.clone(),
             queued: self.commands(State::Queued),
             running: self.commands(State::Running),
             journal_problem: self.journal.problem(),

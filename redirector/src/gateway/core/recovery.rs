@@ -18,8 +18,13 @@ impl Core {
         for Unfinished { job: record, key } in unfinished {
             let job = record.id;
             let spec = &record.spec;
-            let request =
-                self.request(spec.kind, spec.resources, record.spawned_by, spec.priority, &[]);
+            let request = self.request(
+                spec.kind,
+                spec.resources.clone(),
+                record.spawned_by,
+                spec.priority,
+                &[],
+            );
             let mut live = Live::session(key.clone(), job, record.client_pid);
             live.kind = spec.kind;
             live.spawned_by = record.spawned_by;

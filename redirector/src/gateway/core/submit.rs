@@ -47,8 +47,13 @@ impl Core {
             spec.priority = place.priority;
         }
         let run = place.run.unwrap_or(job);
-        let request =
-            self.request(spec.kind, spec.resources, place.spawned_by, spec.priority, &pipes);
+        let request = self.request(
+            spec.kind,
+            spec.resources.clone(),
+            place.spawned_by,
+            spec.priority,
+            &pipes,
+        );
         self.live.insert(
             job,
             Live {
@@ -161,7 +166,7 @@ impl Core {
         let Some(live) = self.live.get_mut(&job) else { return };
         live.lease = Some(lease.clone());
         live.process = lease.client_pid;
-        let (state, resources) = (live.state, live.request.resources);
+        let (state, resources) = (live.state, live.request.resources.clone());
         self.accept(job, lease, Vec::new(), reply, false);
         if state == State::Running {
             self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
