@@ -1,9 +1,11 @@
 //! The dispatcher's vocabulary: what it is told ([`Event`]) and what it decides ([`Action`]).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
-use crate::model::{JobId, NodeName, Resources};
+use crate::model::{JobId, NodeName, PoolName, Resources};
 
 /// Milliseconds since any fixed moment; the caller's clock, which never runs backwards.
 #[derive(
@@ -33,6 +35,13 @@ pub enum Event {
         capacity: Resources,
         /// How many jobs may hold resources there at once, whoever submitted them.
         max_jobs: Option<u32>,
+        /// How many whole pipelines may run there at once: jobs that lend or supervise and were
+        /// not spawned by a job. They count for as long as they live.
+        max_supervisors: Option<u32>,
+        /// Pools that come in pieces, and in how many: a job that asks for less than one gets a
+        /// part of one piece, and one that asks for 2.5 gets two whole ones and half of another.
+        /// This is the pool's capacity, whatever `capacity` says of it.
+        indexed: BTreeMap<PoolName, u32>,
     },
     /// The node starts no more jobs; those that run there go on.
     NodeDraining {
@@ -67,6 +76,8 @@ pub enum Event {
         request: Request,
         /// Where it runs.
         node: NodeName,
+        /// The pieces it was given, as [`Action::Start`] had them.
+        indices: Vec<(PoolName, Vec<u32>)>,
     },
     /// Two jobs were found to be joined by pipes through processes that are not jobs.
     PipesLinked {
@@ -101,6 +112,12 @@ pub struct Request {
     pub holds: Holds,
     /// Higher goes first.
     pub priority: i32,
+    /// The run or array on whose account it waits: of the same priority, each account gets the
+    /// same share of the nodes. Jobs without one have an account together.
+    pub share: Option<JobId>,
+    /// It has been started before and is tried once more: it waited for its turn once, and goes
+    /// before those of its priority that have not had theirs.
+    pub again: bool,
     /// The pipes among its open files.
     pub pipes: Vec<(PipeId, End)>,
     /// The longest it may run, in milliseconds.
@@ -139,6 +156,16 @@ pub enum End {
     Write,
 }
 
+impl End {
+    /// The other end of the same pipe.
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Read => Self::Write,
+            Self::Write => Self::Read,
+        }
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -150,6 +177,9 @@ pub enum Action {
         node: NodeName,
         /// What it was granted: its request, or nothing for a supervisor.
         resources: Resources,
+        /// Which pieces of its node's indexed pools it was granted: whole ones first, then the one
+        /// of which it has a part.
+        indices: Vec<(PoolName, Vec<u32>)>,
     },
     /// The job can never run. It is forgotten.
     Refuse {

@@ -1,12 +1,13 @@
 //! Why a job waits, and why it never can run: typed for programs, in words for people.
 
-use std::fmt;
+use std::{cmp::Reverse, fmt};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Dispatcher, Timestamp,
-    job::State,
+    asks::Ask,
+    job::{Holding, State},
     load::Load,
     nodes::Node,
     queue::{LineIndex, Place, Urgency},
@@ -26,8 +27,20 @@ pub enum Shortage {
         /// How much there is, in the pool's unit.
         available: u64,
     },
+    /// Whole pieces of a pool, or pieces with enough left: of the pool as a whole there is enough.
+    Pieces {
+        /// Which pool.
+        pool: Pool,
+        /// How much is asked for, in the pool's unit.
+        asked: u64,
+    },
     /// The number of jobs the node takes at once.
     Jobs {
+        /// That number.
+        limit: u32,
+    },
+    /// The number of whole pipelines the node runs at once.
+    Supervisors {
         /// That number.
         limit: u32,
     },
@@ -41,7 +54,14 @@ impl fmt::Display for Shortage {
                 let (asked, available) = (pool.describe(*asked), pool.describe(*available));
                 write!(f, "has {available} free, needed are {asked}")
             }
+            Self::Pieces { pool, asked } => {
+                let asked = pool.describe(*asked);
+                write!(f, "has enough {pool} free, but not in pieces that make up {asked}")
+            }
             Self::Jobs { limit } => write!(f, "takes {limit} jobs at once and runs as many"),
+            Self::Supervisors { limit } => {
+                write!(f, "runs {limit} pipelines at once and no more")
+            }
         }
     }
 }
@@ -144,6 +164,8 @@ pub enum Wait {
         node: NodeName,
         /// What is short there.
         shortage: Shortage,
+        /// The jobs that hold most of it there, at most three.
+        held_by: Vec<JobId>,
     },
     /// It would fit, but could delay the first job in the queue, for which the node is kept.
     Turn {
@@ -161,7 +183,14 @@ impl fmt::Display for Wait {
             Self::Node { node: None } => {
                 write!(f, "no node that is large enough takes jobs at present")
             }
-            Self::Room { node, shortage } => write!(f, "it waits for room: {node} {shortage}"),
+            Self::Room { node, shortage, held_by } => {
+                write!(f, "it waits for room: {node} {shortage}")?;
+                for (position, job) in held_by.iter().enumerate() {
+                    let before = if position == 0 { "; most is held by job" } else { "," };
+                    write!(f, "{before} {job}")?;
+                }
+                Ok(())
+            }
             Self::Turn { node } => {
                 write!(f, "it fits on {node}, but would delay the first job in the queue there")
             }
@@ -172,19 +201,22 @@ impl fmt::Display for Wait {
 impl Dispatcher {
     /// Where the job runs or why it waits; `None` if it is not known (any more).
     pub fn explain(&self, id: JobId) -> Option<Explanation> {
-        let job = self.jobs.get(&id)?;
+        let job = self.jobs.get(id)?;
         match job.state {
             State::Arriving => None,
             State::Running { node, standing } => Some(Explanation::Running {
                 node: self.nodes[node].name.clone(),
                 since: job.since,
-                lending: standing.held != job.ask.load,
+                lending: standing.holding != Holding::All,
             }),
-            State::Queued { unit, line } => Some(Explanation::Waiting {
-                since: job.since,
-                reason: self.reason_to_wait(unit, line)?,
-                behind: self.first_before(unit),
-            }),
+            State::Queued { leader, line } => {
+                let unit = self.jobs[leader].place;
+                Some(Explanation::Waiting {
+                    since: job.since,
+                    reason: self.reason_to_wait(unit, line)?,
+                    behind: self.first_before(unit),
+                })
+            }
         }
     }
 
@@ -197,6 +229,9 @@ impl Dispatcher {
     fn reason_to_wait(&self, unit: Place, line: LineIndex) -> Option<Wait> {
         let line = &self.queue[line];
         if !line.is_feasible() || unit.urgency == Urgency::JoinsRunning {
+            if let Some(wait) = self.wait_for_place(&line.asks) {
+                return Some(wait);
+            }
             let pins = line.asks.iter().filter_map(|ask| ask.pin);
             let mut missing = pins.filter(|&pin| !self.nodes[pin].is_open());
             return Some(Wait::Node {
@@ -205,27 +240,67 @@ impl Dispatcher {
         }
         let homes = self.homes(&line.asks)?;
         let shares = self.shares(&line.asks, &homes);
-        for (&index, &share) in &shares {
+        for (&index, share) in &shares {
             let node = &self.nodes[index];
             if let Some(shortage) = self.shortage(share, node) {
-                return Some(Wait::Room { node: node.name.clone(), shortage });
+                return Some(self.wait_for_room(node, shortage));
             }
         }
         let (node, _) = shares.first_key_value()?;
         Some(Wait::Turn { node: self.nodes[*node].name.clone() })
     }
 
+    /// Where a place for a supervisor is missing, if that is what is missing.
+    fn wait_for_place(&self, asks: &[Ask]) -> Option<Wait> {
+        let ask = asks.iter().find(|ask| !self.nodes.can_hold(ask))?;
+        let closest = || self.nodes.closest(&ask.load, |_| true);
+        let node = &self.nodes[ask.pin.or_else(closest)?];
+        let limit = node.capacity().supervisors;
+        let is_full = node.is_open() && ask.load.supervisors > node.free().supervisors;
+        is_full.then(|| self.wait_for_room(node, Shortage::Supervisors { limit }))
+    }
+
+    fn wait_for_room(&self, node: &Node, shortage: Shortage) -> Wait {
+        let held_by = self.largest_holders(node, &shortage);
+        Wait::Room { node: node.name.clone(), shortage, held_by }
+    }
+
+    /// The jobs on that node that hold most of what is short.
+    fn largest_holders(&self, node: &Node, shortage: &Shortage) -> Vec<JobId> {
+        let held = |id: JobId| {
+            let job = &self.jobs[id];
+            let State::Running { standing, .. } = job.state else { return 0 };
+            let held = standing.holding.of(&self.asks[job.ask].load);
+            match shortage {
+                Shortage::Resource { pool, .. } | Shortage::Pieces { pool, .. } => {
+                    let slot = self.pools.names().iter().position(|name| name == pool);
+                    slot.map_or(0, |slot| held.amount(slot))
+                }
+                Shortage::Jobs { .. } => held.slots.into(),
+                Shortage::Supervisors { .. } => held.supervisors.into(),
+            }
+        };
+        let running = node.running.iter().map(|&job| (Reverse(held(job)), job));
+        let mut holders = running.filter(|(held, _)| held.0 > 0).collect::<Vec<_>>();
+        holders.sort_unstable();
+        holders.into_iter().map(|(_, job)| job).take(3).collect()
+    }
+
     /// What is too little of what is free there for `load`.
-    fn shortage(&self, load: Load, node: &Node) -> Option<Shortage> {
+    fn shortage(&self, load: &Load, node: &Node) -> Option<Shortage> {
         let free = node.free();
         if load.slots > free.slots {
             return Some(Shortage::Jobs { limit: node.capacity().slots });
         }
-        let slot = load.first_short(&free)?;
-        Some(Shortage::Resource {
-            pool: self.pools.names()[slot].clone(),
-            asked: load.amount(slot),
-            available: free.amount(slot),
-        })
+        if load.supervisors > free.supervisors {
+            return Some(Shortage::Supervisors { limit: node.capacity().supervisors });
+        }
+        let pool = |slot: usize| self.pools.names()[slot].clone();
+        if let Some(slot) = load.first_short(&free) {
+            let (asked, available) = (load.amount(slot), free.amount(slot));
+            return Some(Shortage::Resource { pool: pool(slot), asked, available });
+        }
+        let slot = node.pieces.first_short(load)?;
+        Some(Shortage::Pieces { pool: pool(slot), asked: load.amount(slot) })
     }
 }

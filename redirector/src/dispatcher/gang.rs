@@ -2,53 +2,114 @@
 //!
 //! ```text
 //!   a ──pipe──▶ b ──pipe──▶ c        all queued: one unit, all or nothing
+//!
 //!   A ──pipe──▶ b                    A runs: b starts at once, in debt if need be, because A
 //!                                    stops as soon as the pipe is full
+//!
+//!   A ──pipe──▶ Z ◀──pipe── b        A and Z run: b waits like everybody, because Z is being
+//!                                    served; when A ends, b starts at once (make -j64 | sort)
 //! ```
+//!
+//! So at each pipe that has a running job at one end, one runs at the other end too or starts at
+//! once: no running job waits for the queue, neither to get rid of its output nor for more input.
 
 use std::collections::BTreeSet;
 
 use super::{
-    Dispatcher,
+    Dispatcher, End,
+    asks::Ask,
+    hasher::FastMap,
     job::State,
     nodes::{NodeIndex, Presence},
-    queue::{Ask, LineIndex, Place, Urgency},
+    pipes::{Ends, Joint},
+    queue::{LineIndex, Place, Urgency},
 };
 use crate::model::JobId;
 
-impl Dispatcher {
-    /// `job` and all jobs joined to it by pipes.
-    pub(super) fn gang_of(&self, job: JobId) -> BTreeSet<JobId> {
-        self.pipes.gang(job, |member| Some(&self.jobs.get(&member)?.ends))
+/// At which ends of a pipe a job runs, or is about to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Served {
+    read: bool,
+    write: bool,
+    /// A job that has it open is needed elsewhere and starts as soon as its node is there, without
+    /// regard to others at this pipe.
+    claimed: bool,
+}
+
+impl Served {
+    fn at(self, end: End) -> bool {
+        match end {
+            End::Read => self.read,
+            End::Write => self.write,
+        }
     }
 
-    /// The jobs of the unit that stands in `place`.
-    pub(super) fn members(&self, place: Place) -> Vec<JobId> {
-        self.gangs.get(&place.job).cloned().unwrap_or_else(|| vec![place.job])
+    fn serve(&mut self, end: End) {
+        match end {
+            End::Read => self.read = true,
+            End::Write => self.write = true,
+        }
+    }
+
+    /// A job at this end is needed by one that runs at the other.
+    fn needs(self, end: End) -> bool {
+        !self.at(end) && self.at(end.other())
+    }
+
+    fn nowhere(self) -> bool {
+        !self.read && !self.write && !self.claimed
+    }
+}
+
+impl Dispatcher {
+    /// `job` and all jobs joined to it by pipes.
+    pub(super) fn gang_of(&self, job: JobId) -> Vec<JobId> {
+        self.pipes.gang(job, |member| Some(&self.jobs.get(member)?.ends), |_| true)
+    }
+
+    /// The jobs of the unit that this job leads.
+    pub(super) fn members(&self, leader: JobId) -> Vec<JobId> {
+        self.gangs.get(&leader).cloned().unwrap_or_else(|| vec![leader])
     }
 
     /// Puts jobs, joined by pipes if they are several, into the queue as one unit.
-    pub(super) fn enqueue(&mut self, members: impl IntoIterator<Item = JobId>, urgency: Urgency) {
-        let mut members = members.into_iter().collect::<Vec<_>>();
-        // Members that are bound to a node come first: the others are placed around them.
-        members.sort_by_key(|job| {
-            let ask = self.jobs[job].ask;
-            (ask.pin.is_none(), ask, *job)
-        });
-        let asks = members.iter().map(|job| self.jobs[job].ask).collect::<Vec<_>>();
-        let Some(first) = members.iter().map(|job| self.jobs[job].place).min() else { return };
-        let unit = Place { urgency, ..first };
-        let nodes = &self.nodes;
-        let line = self.queue.insert(unit, &asks, || super::placement::feasible(nodes, &asks));
-        for job in &members {
+    pub(super) fn enqueue(&mut self, mut members: Vec<JobId>, urgency: Urgency) {
+        if members.len() > 1 {
+            // Members that are bound to a node come first: the others are placed around them.
+            members.sort_by_cached_key(|&job| {
+                let ask = self.asks[self.jobs[job].ask];
+                (ask.pin.is_none(), ask, job)
+            });
+        }
+        for &job in &members {
             if let Some(job) = self.jobs.get_mut(job) {
-                job.state = State::Queued { unit, line };
+                job.place.urgency = urgency;
+            }
+        }
+        let Some(unit) = members.iter().map(|&job| self.jobs[job].place).min() else { return };
+        let (nodes, asks) = (&self.nodes, &self.asks);
+        let insert = |queue: &mut super::Queue, key: &[_]| {
+            queue.insert(unit, key, || {
+                let asks = key.iter().map(|&ask| asks[ask]).collect::<std::sync::Arc<[Ask]>>();
+                let is_feasible = super::placement::feasible(nodes, &asks);
+                (asks, is_feasible)
+            })
+        };
+        let line = if let [job] = members[..] {
+            insert(&mut self.queue, &[self.jobs[job].ask])
+        } else {
+            let key = members.iter().map(|&job| self.jobs[job].ask).collect::<Vec<_>>();
+            insert(&mut self.queue, &key)
+        };
+        for &job in &members {
+            if let Some(job) = self.jobs.get_mut(job) {
+                job.state = State::Queued { leader: unit.job, line };
             }
         }
         if members.len() > 1 {
             self.gangs.insert(unit.job, members);
         }
-        self.fresh.insert(unit);
+        self.fresh.push(std::cmp::Reverse(unit));
     }
 
     /// Takes a unit out of the queue; its members' states are for the caller to set. Room that is
@@ -58,70 +119,146 @@ impl Dispatcher {
             self.release_reservation();
         }
         self.queue.remove(unit, line);
-        self.gangs.remove(&unit.job);
-    }
-
-    /// Regroups the queue after `job` was found to have the pipes it has.
-    pub(super) fn join_gang(&mut self, job: JobId) {
-        let gang = self.gang_of(job);
-        if gang.len() > 1 {
-            self.regroup(&gang);
-            self.refresh_standings(gang);
+        if !self.gangs.is_empty() {
+            self.gangs.remove(&unit.job);
         }
     }
 
-    /// Forms anew the units of the queued ones of `jobs`, which are whole units.
-    pub(super) fn regroup(&mut self, jobs: &BTreeSet<JobId>) {
-        let mut queued = BTreeSet::new();
-        for &job in jobs {
-            let Some(State::Queued { unit, line }) = self.jobs.get(&job).map(|job| job.state)
-            else {
+    /// Forms anew the units at pipes where a job has come, gone or started.
+    pub(super) fn regroup_at(&mut self, ends: &Ends) {
+        let mut affected = Vec::new();
+        for &(joint, _) in ends {
+            let Some(members) = self.pipes.members(joint) else { continue };
+            let served = self.served(joint);
+            let waiting = |job: &JobId| !self.jobs[*job].is_running();
+            if served.nowhere() {
+                affected.extend(members.all());
                 continue;
-            };
-            if unit.job == job {
-                self.dequeue(unit, line);
             }
-            queued.insert(job);
+            for end in [End::Read, End::Write] {
+                if served.needs(end) {
+                    let mut here = members.at(end).to_vec();
+                    here.retain(waiting);
+                    here.sort_unstable_by_key(|&job| self.jobs[job].place);
+                    // One is enough, if it can start.
+                    let first = here.iter().position(|&job| self.has_place_to_join(job));
+                    affected.extend(here.into_iter().take(first.map_or(usize::MAX, |at| at + 1)));
+                }
+            }
+            if !(served.read && served.write) {
+                let is_urgent = |job: &JobId| {
+                    waiting(job) && self.jobs[*job].place.urgency == Urgency::JoinsRunning
+                };
+                affected.extend(members.all().filter(is_urgent));
+            }
         }
-        self.form_units(queued);
+        self.regroup(affected);
     }
 
-    /// Queues jobs that are in no unit: gangs as one unit each, and those at once whose partners
-    /// run.
-    pub(super) fn form_units(&mut self, mut jobs: BTreeSet<JobId>) {
-        while let Some(&first) = jobs.first() {
-            let mut gang = self.gang_of(first);
-            jobs.retain(|job| !gang.contains(job));
-            let size = gang.len();
-            gang.retain(|job| !self.jobs[job].is_running());
-            if gang.len() == size {
-                self.enqueue(gang, Urgency::Waits);
-            } else {
-                for member in gang {
-                    self.enqueue([member], Urgency::JoinsRunning);
+    /// Forms anew the units of jobs that wait, and of all whose units depend on theirs.
+    pub(super) fn regroup(&mut self, affected: Vec<JobId>) {
+        let mut jobs = BTreeSet::new();
+        let mut served = FastMap::default();
+        let mut to_visit = affected;
+        while let Some(id) = to_visit.pop() {
+            let Some(job) = self.jobs.get(id).filter(|job| !job.is_running()) else { continue };
+            if !jobs.insert(id) {
+                continue;
+            }
+            if let State::Queued { leader, .. } = job.state
+                && let Some(members) = self.gangs.get(&leader)
+            {
+                to_visit.extend(members.iter().filter(|member| !jobs.contains(member)));
+            }
+            for &(joint, _) in &job.ends {
+                if served.contains_key(&joint) {
+                    continue;
+                }
+                let by = self.served(joint);
+                served.insert(joint, by);
+                if by.nowhere()
+                    && let Some(members) = self.pipes.joined(joint)
+                {
+                    to_visit.extend(members.all());
                 }
             }
         }
+        for &job in &jobs {
+            if let State::Queued { leader, line } = self.jobs[job].state
+                && leader == job
+            {
+                self.dequeue(self.jobs[job].place, line);
+            }
+        }
+        self.form_units(jobs, served);
+    }
+
+    /// Queues jobs that are in no unit: at once those that running jobs need, and the others
+    /// together with whom they are joined to.
+    fn form_units(&mut self, mut jobs: BTreeSet<JobId>, mut served: FastMap<Joint, Served>) {
+        loop {
+            let needed = jobs.iter().copied().filter(|&job| {
+                self.jobs[job].ends.iter().any(|(joint, end)| served[joint].needs(*end))
+            });
+            let Some(next) = needed.min_by_key(|&job| self.jobs[job].place) else { break };
+            let starts = self.has_place_to_join(next);
+            for (joint, end) in &self.jobs[next].ends {
+                let served = served.entry(*joint).or_default();
+                served.claimed = true;
+                if starts {
+                    served.serve(*end);
+                }
+            }
+            jobs.remove(&next);
+            self.enqueue(vec![next], Urgency::JoinsRunning);
+        }
+        while let Some(&first) = jobs.first() {
+            let ends_of = |job: JobId| Some(&self.jobs.get(job)?.ends);
+            let unit = self.pipes.gang(first, ends_of, |joint| {
+                served.get(&joint).is_some_and(|served| served.nowhere())
+            });
+            for job in &unit {
+                jobs.remove(job);
+            }
+            self.enqueue(unit, Urgency::Waits);
+        }
+    }
+
+    /// At which ends of a pipe jobs run.
+    fn served(&self, joint: Joint) -> Served {
+        let members = self.pipes.members(joint);
+        let runs_at = |end| {
+            members.is_some_and(|members| {
+                members
+                    .at(end)
+                    .iter()
+                    .any(|&job| self.jobs.get(job).is_some_and(|j| j.is_running()))
+            })
+        };
+        Served { read: runs_at(End::Read), write: runs_at(End::Write), claimed: false }
+    }
+
+    fn has_place_to_join(&self, job: JobId) -> bool {
+        self.place_joiner(job, &self.asks[self.jobs[job].ask]).is_some()
     }
 
     /// Where a job starts that running jobs may be blocked on: beside them if possible, and even
     /// where nothing is free.
-    pub(super) fn place_joiner(&self, job: JobId, ask: Ask) -> Option<NodeIndex> {
+    pub(super) fn place_joiner(&self, job: JobId, ask: &Ask) -> Option<NodeIndex> {
         if let Some(pin) = ask.pin {
             let is_there = matches!(self.nodes[pin].presence, Presence::Open | Presence::Draining);
             return is_there.then_some(pin);
         }
-        let partners = self.gang_of(job).into_iter().filter_map(|member| {
-            match self.jobs.get(&member)?.state {
+        let partners =
+            self.gang_of(job).into_iter().filter_map(|member| match self.jobs.get(member)?.state {
                 State::Running { node, .. } => Some(node),
                 State::Arriving | State::Queued { .. } => None,
-            }
-        });
+            });
         let large_enough = partners.filter(|&node| ask.load.fits_in(&self.nodes[node].capacity()));
         let beside = large_enough.collect::<BTreeSet<_>>();
         let open = beside.iter().copied().find(|&node| self.nodes[node].is_open());
-        open.or_else(|| self.nodes.first_with_room(ask.load, |_| true))
-            .or_else(|| self.nodes.closest(ask.load, |_| true))
+        open.or_else(|| self.nodes.first_with_room(&ask.load, |_| true))
+            .or_else(|| self.nodes.closest(&ask.load, |_| true))
             .or_else(|| {
                 let draining = |node: &NodeIndex| self.nodes[*node].presence == Presence::Draining;
                 beside.into_iter().find(draining)

@@ -18,81 +18,97 @@
 //!
 //! [`Holds::Lends`]: super::Holds::Lends
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
 
 use super::{
     Dispatcher,
-    job::{Standing, State},
+    job::{Job, Standing, State},
 };
 use crate::model::JobId;
 
 impl Dispatcher {
     /// Counts a queued or running child of `parent`.
     pub(super) fn add_child(&mut self, parent: Option<JobId>) {
-        let Some(parent) = parent else { return };
-        let count = self.children.entry(parent).or_default();
-        *count += 1;
-        if *count == 1 {
-            self.refresh_standings(BTreeSet::from([parent]));
+        let Some(id) = parent else { return };
+        let Some(parent) = self.jobs.get_mut(id) else {
+            *self.strays.entry(id).or_default() += 1;
+            return;
+        };
+        parent.children += 1;
+        if parent.children == 1 {
+            self.refresh_standings(id);
         }
     }
 
     /// Counts a child of `parent` less.
     pub(super) fn remove_child(&mut self, parent: Option<JobId>) {
-        let Some(parent) = parent else { return };
-        let Some(count) = self.children.get_mut(&parent) else { return };
-        *count -= 1;
-        if *count == 0 {
-            self.children.remove(&parent);
-            self.refresh_standings(BTreeSet::from([parent]));
+        let Some(id) = parent else { return };
+        let Some(parent) = self.jobs.get_mut(id) else {
+            self.remove_stray(id);
+            return;
+        };
+        parent.children -= 1;
+        if parent.children == 0 {
+            self.refresh_standings(id);
         }
     }
 
-    /// Whether jobs it spawned are queued or running.
-    pub(super) fn has_children(&self, job: JobId) -> bool {
-        self.children.contains_key(&job)
+    /// Counts a child less of a job that is not there, or not any more.
+    fn remove_stray(&mut self, parent: JobId) {
+        if let Some(count) = self.strays.get_mut(&parent) {
+            *count -= 1;
+            if *count == 0 {
+                self.strays.remove(&parent);
+            }
+        }
     }
 
-    /// Works out anew what these jobs and those joined to them hold.
-    pub(super) fn refresh_standings(&mut self, mut jobs: BTreeSet<JobId>) {
-        while let Some(job) = jobs.pop_first() {
-            let gang = self.running_gang(job);
-            let independent = !gang.iter().any(|&member| self.has_children(member));
-            for member in gang {
-                jobs.remove(&member);
-                let held = self.jobs[&member].holds_with(self.has_children(member));
-                self.set_standing(member, Standing { held, independent });
+    /// Works out anew what a job and those joined to it hold.
+    pub(super) fn refresh_standings(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(id) else { return };
+        if job.ends.is_empty() {
+            if job.is_running() {
+                let standing = Standing { holding: job.holding(), independent: job.children == 0 };
+                self.set_standing(id, standing);
             }
+            return;
+        }
+        let mut gang = self.gang_of(id);
+        gang.retain(|&member| self.jobs[member].is_running());
+        let independent = gang.iter().all(|&member| self.jobs[member].children == 0);
+        for member in gang {
+            let holding = self.jobs[member].holding();
+            self.set_standing(member, Standing { holding, independent });
         }
     }
 
     /// Charges a running job's node with what the job holds from now on.
-    pub(super) fn set_standing(&mut self, job: JobId, standing: Standing) {
-        let Some(job) = self.jobs.get_mut(&job) else { return };
-        let State::Running { node, standing: current } = &mut job.state else { return };
-        let before = std::mem::replace(current, standing);
-        let node = *node;
-        if before.held != standing.held {
-            self.nodes.recharge(node, before.held, standing.held);
-            if !before.held.fits_in(&standing.held) {
-                self.freed.insert(node);
+    pub(super) fn set_standing(&mut self, id: JobId, standing: Standing) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let Job { state: State::Running { node, standing: current }, .. } = job else { return };
+        let (before, node) = (std::mem::replace(current, standing), *node);
+        if before == standing {
+            return;
+        }
+        let load = &self.asks[job.ask].load;
+        if before.holding != standing.holding {
+            let (held, holds) = (before.holding.of(load), standing.holding.of(load));
+            self.nodes.recharge(node, &held, &holds, &job.indices);
+            if !held.fits_in(&holds) {
+                self.freed.push(Reverse(node));
             }
         }
-        if before.gives_back() != standing.gives_back() {
-            self.nodes.count_independent(node, standing.gives_back());
+        if before.gives_back(load) != standing.gives_back(load) {
+            self.nodes.count_independent(node, standing.gives_back(load));
+            self.reconsider_first |= self.nodes[node].independent == 0;
         }
-        self.dependents -= u32::from(before.depends());
-        self.dependents += u32::from(standing.depends());
-    }
-
-    /// The running jobs among `job` and all that are joined to it by pipes.
-    fn running_gang(&self, job: JobId) -> Vec<JobId> {
-        let is_running = |job: &JobId| self.jobs.get(job).is_some_and(super::job::Job::is_running);
-        match self.jobs.get(&job) {
-            Some(alone) if alone.ends.is_empty() => {
-                Some(job).into_iter().filter(is_running).collect()
+        if before.depends(load) != standing.depends(load) {
+            if standing.depends(load) {
+                self.dependents += 1;
+                self.reconsider_first = true;
+            } else {
+                self.dependents -= 1;
             }
-            _ => self.gang_of(job).into_iter().filter(is_running).collect(),
         }
     }
 }

@@ -8,21 +8,26 @@
 //!   pool    cpus    mem   gpus   licences     –
 //! ```
 
-use crate::model::{Amount, Pool, Resources};
+use crate::model::{Amount, Pool, PoolName, Resources};
 
 /// The most pools there can be: cpus, memory and six that nodes declare.
 const POOLS: usize = 8;
 
-/// An amount of every pool together with a number of job slots.
+/// An amount of every pool, together with a number of job slots and of places for supervisors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Load {
     amounts: [u64; POOLS],
     pub(super) slots: u32,
+    /// Whole pipelines, each of which starts others and waits for them.
+    pub(super) supervisors: u32,
 }
 
 impl Load {
-    /// What is held by a job that lends or supervises.
-    pub(super) const NONE: Self = Self { amounts: [0; POOLS], slots: 0 };
+    pub(super) const NONE: Self = Self { amounts: [0; POOLS], slots: 0, supervisors: 0 };
+
+    /// More than any node has.
+    pub(super) const MOST: Self =
+        Self { amounts: [u64::MAX; POOLS], slots: u32::MAX, supervisors: u32::MAX };
 
     /// The same amounts for one job.
     #[must_use]
@@ -30,14 +35,26 @@ impl Load {
         Self { slots: 1, ..self }
     }
 
-    /// The same amounts on a node that takes so many jobs.
+    /// The same amounts on a node that takes so many jobs and pipelines.
     #[must_use]
-    pub(super) fn with_most_jobs(self, max_jobs: Option<u32>) -> Self {
-        Self { slots: max_jobs.unwrap_or(u32::MAX), ..self }
+    pub(super) fn of_node(self, max_jobs: Option<u32>, max_supervisors: Option<u32>) -> Self {
+        Self {
+            slots: max_jobs.unwrap_or(u32::MAX),
+            supervisors: max_supervisors.unwrap_or(u32::MAX),
+            ..self
+        }
     }
 
-    pub(super) fn is_none(&self) -> bool {
-        *self == Self::NONE
+    /// These with a place for a supervisor.
+    #[must_use]
+    pub(super) const fn and_supervisor(self) -> Self {
+        Self { supervisors: 1, ..self }
+    }
+
+    /// What a job keeps that lends everything else: its place among the supervisors.
+    #[must_use]
+    pub(super) const fn kept_by_lender(&self) -> Self {
+        Self { supervisors: self.supervisors, ..Self::NONE }
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
@@ -57,10 +74,12 @@ impl Load {
     }
 
     pub(super) fn fits_in(&self, room: &Self) -> bool {
-        self.slots <= room.slots && self.amounts_fit_in(room)
+        self.slots <= room.slots
+            && self.supervisors <= room.supervisors
+            && self.amounts_fit_in(room)
     }
 
-    /// As [`Load::fits_in`], whatever the number of jobs.
+    /// As [`Load::fits_in`], whatever the number of jobs and supervisors.
     pub(super) fn amounts_fit_in(&self, room: &Self) -> bool {
         self.first_short(room).is_none()
     }
@@ -84,6 +103,24 @@ impl Load {
         let amounts = self.amounts.iter().zip(&free.amounts);
         amounts.map(|(&asked, &free)| share(asked, free)).sum::<u64>()
             + share(self.slots.into(), free.slots.into())
+            + share(self.supervisors.into(), free.supervisors.into())
+    }
+
+    /// How much of what `largest` has these are, in 1/65 536: the share of the pool of which it is
+    /// most. Never nothing.
+    pub(super) fn dominant_share(&self, largest: &Self) -> u64 {
+        let amounts = self.amounts.iter().zip(&largest.amounts);
+        let asked = amounts.filter(|(asked, _)| **asked > 0);
+        let shares = asked.map(|(asked, largest)| asked.saturating_mul(1 << 16) / largest.max(&1));
+        shares.max().unwrap_or(0).max(1)
+    }
+
+    /// What both ask for as members of one gang. Pipelines that are joined by pipes are one
+    /// pipeline to whoever counts them: they take one supervisor's place to start.
+    #[must_use]
+    pub(super) fn joined_with(self, other: Self) -> Self {
+        let supervisors = self.supervisors.max(other.supervisors);
+        Self { supervisors, ..self.plus(other) }
     }
 
     pub(super) fn sum(loads: impl Iterator<Item = Self>) -> Self {
@@ -94,11 +131,12 @@ impl Load {
         &self,
         other: &Self,
         amounts: impl Fn(u64, u64) -> u64,
-        slots: impl Fn(u32, u32) -> u32,
+        counts: impl Fn(u32, u32) -> u32,
     ) -> Self {
         Self {
             amounts: std::array::from_fn(|slot| amounts(self.amounts[slot], other.amounts[slot])),
-            slots: slots(self.slots, other.slots),
+            slots: counts(self.slots, other.slots),
+            supervisors: counts(self.supervisors, other.supervisors),
         }
     }
 }
@@ -116,6 +154,11 @@ impl Default for Pools {
 }
 
 impl Pools {
+    /// The slot of a pool, if it has one.
+    pub(super) fn slot(&self, name: &PoolName) -> Option<usize> {
+        self.names.iter().position(|pool| matches!(pool, Pool::Other(known) if known == name))
+    }
+
     /// Every pool there is, in the order of their slots.
     pub(super) fn names(&self) -> &[Pool] {
         &self.names
@@ -123,9 +166,9 @@ impl Pools {
 
     /// Gives each pool of `resources` a slot, as long as there are any left.
     pub(super) fn allot(&mut self, resources: &Resources) {
-        for (pool, _) in resources.amounts() {
-            if self.names.len() < POOLS && !self.names.contains(&pool) {
-                self.names.push(pool);
+        for name in resources.others.keys() {
+            if self.names.len() < POOLS && self.slot(name).is_none() {
+                self.names.push(Pool::Other(name.clone()));
             }
         }
     }
@@ -149,10 +192,9 @@ impl Pools {
         load.amounts[0] = resources.cpus.0;
         load.amounts[1] = resources.mem;
         for (name, amount) in resources.others.iter().filter(|(_, amount)| amount.0 > 0) {
-            let pool = Pool::Other(name.clone());
-            match self.names.iter().position(|known| *known == pool) {
+            match self.slot(name) {
                 Some(slot) => load.amounts[slot] = amount.0,
-                None => unknown(pool)?,
+                None => unknown(Pool::Other(name.clone()))?,
             }
         }
         Ok(load)

@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{load::Load, rooms::Rooms};
+use super::{
+    asks::Ask,
+    load::Load,
+    pieces::{Indices, Pieces},
+    rooms::Rooms,
+};
 use crate::model::{JobId, NodeName};
 
 /// A node by its position in joining order.
@@ -41,8 +46,10 @@ pub(super) struct Node {
     pub(super) capacity: Option<Load>,
     /// What its jobs hold: more than the capacity while the node is in debt.
     pub(super) used: Load,
-    /// Every job that runs there, whether it holds anything or not.
-    pub(super) running: BTreeSet<JobId>,
+    /// The same for pools that come in pieces.
+    pub(super) pieces: Pieces,
+    /// Every job that runs there, whether it holds anything or not, in no order.
+    pub(super) running: Vec<JobId>,
     /// How many of them hold something and need nothing from the queue in order to end.
     pub(super) independent: u32,
 }
@@ -59,6 +66,13 @@ impl Node {
     pub(super) fn free(&self) -> Load {
         self.capacity().minus(self.used)
     }
+
+    /// Whether these can start there together now, without debt.
+    pub(super) fn has_room_for(&self, asks: &[Ask]) -> bool {
+        let loads = || asks.iter().map(|ask| ask.load);
+        loads().reduce(Load::joined_with).is_none_or(|all| all.fits_in(&self.free()))
+            && self.pieces.fit(loads())
+    }
 }
 
 /// All nodes.
@@ -67,6 +81,8 @@ pub(super) struct Nodes {
     table: Vec<Node>,
     by_name: HashMap<NodeName, NodeIndex>,
     rooms: Rooms,
+    /// A node has got, or has not any more, a place for a supervisor.
+    pub(super) supervisors_changed: bool,
     /// Open nodes by what they have: far fewer entries than nodes, so "is any large enough?" is
     /// answered from here.
     open_by_capacity: BTreeMap<Load, BTreeSet<NodeIndex>>,
@@ -92,7 +108,8 @@ impl Nodes {
                 presence: Presence::Away,
                 capacity: None,
                 used: Load::NONE,
-                running: BTreeSet::new(),
+                pieces: Pieces::default(),
+                running: Vec::new(),
                 independent: 0,
             });
             index
@@ -101,6 +118,7 @@ impl Nodes {
             self.change(index, |node| {
                 node.presence = Presence::Away;
                 node.capacity = None;
+                node.pieces = Pieces::default();
             });
         }
         index
@@ -120,19 +138,46 @@ impl Nodes {
         self.change(index, |node| node.presence = presence);
     }
 
+    /// The node comes with these pieces, of which nothing is used.
+    pub(super) fn set_pieces(&mut self, index: NodeIndex, pieces: Pieces) {
+        self.table[index.get()].pieces = pieces;
+    }
+
+    /// Charges pieces of a node with what one job holds of them.
+    pub(super) fn charge_pieces(&mut self, index: NodeIndex, load: &Load, indices: &Indices) {
+        self.table[index.get()].pieces.charge(load, indices);
+    }
+
     /// Replaces what one job holds.
-    pub(super) fn recharge(&mut self, index: NodeIndex, before: Load, after: Load) {
+    pub(super) fn recharge(
+        &mut self,
+        index: NodeIndex,
+        before: &Load,
+        after: &Load,
+        indices: &Indices,
+    ) {
         let node = &mut self.table[index.get()];
-        node.used = node.used.minus(before).plus(after);
-        self.publish(index);
+        let had_place = node.free().supervisors > 0;
+        node.used = node.used.minus(*before).plus(*after);
+        if !indices.is_empty() {
+            node.pieces.discharge(before, indices);
+            node.pieces.charge(after, indices);
+        }
+        self.supervisors_changed |= had_place != (node.free().supervisors > 0);
+        if node.is_open() {
+            self.rooms.set_free(index, node.free());
+        }
     }
 
     pub(super) fn add_running(&mut self, index: NodeIndex, job: JobId) {
-        self.table[index.get()].running.insert(job);
+        self.table[index.get()].running.push(job);
     }
 
     pub(super) fn remove_running(&mut self, index: NodeIndex, job: JobId) {
-        self.table[index.get()].running.remove(&job);
+        let running = &mut self.table[index.get()].running;
+        if let Some(position) = running.iter().position(|&other| other == job) {
+            running.swap_remove(position);
+        }
     }
 
     /// Counts one independent job more or less.
@@ -144,7 +189,7 @@ impl Nodes {
     /// The first open node with that much free.
     pub(super) fn first_with_room(
         &self,
-        load: Load,
+        load: &Load,
         accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
         self.rooms.first(load, accept)
@@ -153,23 +198,45 @@ impl Nodes {
     /// The open node, large enough, on which the least is missing.
     pub(super) fn closest(
         &self,
-        load: Load,
+        load: &Load,
         accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
         self.rooms.closest(load, accept)
     }
 
+    /// The most of each pool that any open node has.
+    pub(super) fn largest(&self) -> &Load {
+        self.rooms.largest()
+    }
+
     /// The largest capacity of an open node that can hold `load`.
-    pub(super) fn roomiest(&self, load: Load) -> Option<Load> {
+    pub(super) fn roomiest(&self, load: &Load) -> Option<Load> {
         self.open_by_capacity.keys().rev().copied().find(|&capacity| load.fits_in(&capacity))
     }
 
-    /// Whether an open node, or this open node, is large enough.
-    pub(super) fn can_hold(&self, load: Load, pin: Option<NodeIndex>) -> bool {
-        match pin {
-            Some(pin) => self[pin].is_open() && load.fits_in(&self[pin].capacity()),
+    /// Whether an open node, or the one that is asked for, is large enough and has a place for a
+    /// supervisor, if one is asked for.
+    ///
+    /// Whoever waits for such a place is passed over meanwhile, as if there were no node: those
+    /// who have them may be waiting for jobs further back in the queue.
+    pub(super) fn can_hold(&self, ask: &Ask) -> bool {
+        let load = &ask.load;
+        match ask.pin {
+            Some(pin) => {
+                self[pin].is_open()
+                    && load.fits_in(&self[pin].capacity())
+                    && self.has_place(load, pin)
+            }
+            None if load.supervisors > 0 => {
+                self.closest(load, |node| self.has_place(load, node)).is_some()
+            }
             None => self.roomiest(load).is_some(),
         }
+    }
+
+    /// Whether there are as many places for supervisors free there.
+    pub(super) fn has_place(&self, load: &Load, index: NodeIndex) -> bool {
+        load.supervisors <= self[index].free().supervisors
     }
 
     /// Whether a node is expected, or this one is, of which it is not known what it has.
@@ -179,7 +246,7 @@ impl Nodes {
 
     /// Whether a node that is there or expected, or this one, is large enough for `load` or not
     /// yet known to be too small. Slots are not looked at: their number is changed at will.
-    pub(super) fn may_ever_hold(&self, load: Load, pin: Option<NodeIndex>) -> bool {
+    pub(super) fn may_ever_hold(&self, load: &Load, pin: Option<NodeIndex>) -> bool {
         let fits = |capacity: &Load| load.amounts_fit_in(capacity);
         match pin {
             Some(pin) => {
@@ -193,7 +260,7 @@ impl Nodes {
     }
 
     /// The expected node that comes closest to being large enough.
-    pub(super) fn least_too_small(&self, load: Load) -> Option<NodeIndex> {
+    pub(super) fn least_too_small(&self, load: &Load) -> Option<NodeIndex> {
         let by_capacity = self.expected_by_capacity.iter();
         let (_, nodes) = by_capacity.min_by_key(|(capacity, _)| load.missing(capacity))?;
         nodes.first().copied()

@@ -4,9 +4,7 @@
 //! chain of such pipes leads from one to the other. A writer blocks when nobody empties the pipe,
 //! so neither side can be made to wait for the other to end.
 
-use std::collections::{BTreeSet, HashMap};
-
-use super::{End, PipeId};
+use super::{End, PipeId, hasher::FastMap};
 use crate::model::JobId;
 
 /// Something that joins jobs.
@@ -24,6 +22,9 @@ pub(super) type Ends = Vec<(Joint, End)>;
 /// The ends of the pipes that can make a job wait for another. A job that has both ends of one
 /// pipe open uses it as a store (the jobserver of make), not as a stream.
 pub(super) fn stream_ends(mut pipes: Vec<(PipeId, End)>) -> Ends {
+    if pipes.is_empty() {
+        return Vec::new();
+    }
     pipes.sort_unstable();
     pipes.dedup();
     pipes
@@ -36,61 +37,97 @@ pub(super) fn stream_ends(mut pipes: Vec<(PipeId, End)>) -> Ends {
 /// Who has which end of what open.
 #[derive(Debug, Default)]
 pub(super) struct Pipes {
-    joints: HashMap<Joint, Members>,
+    joints: FastMap<Joint, Members>,
 }
 
+/// The jobs at the two ends of one pipe.
 #[derive(Debug, Default)]
-struct Members {
-    readers: BTreeSet<JobId>,
-    writers: BTreeSet<JobId>,
+pub(super) struct Members {
+    readers: Vec<JobId>,
+    writers: Vec<JobId>,
 }
 
 impl Members {
-    fn at(&mut self, end: End) -> &mut BTreeSet<JobId> {
+    fn at_mut(&mut self, end: End) -> &mut Vec<JobId> {
         match end {
             End::Read => &mut self.readers,
             End::Write => &mut self.writers,
         }
+    }
+
+    /// The jobs at this end.
+    pub(super) fn at(&self, end: End) -> &[JobId] {
+        match end {
+            End::Read => &self.readers,
+            End::Write => &self.writers,
+        }
+    }
+
+    /// The jobs at both ends.
+    pub(super) fn all(&self) -> impl Iterator<Item = JobId> {
+        self.readers.iter().chain(&self.writers).copied()
+    }
+
+    fn are_joined(&self) -> bool {
+        !self.readers.is_empty() && !self.writers.is_empty()
     }
 }
 
 impl Pipes {
     pub(super) fn attach(&mut self, job: JobId, ends: &Ends) {
         for &(joint, end) in ends {
-            self.joints.entry(joint).or_default().at(end).insert(job);
+            let jobs = self.joints.entry(joint).or_default().at_mut(end);
+            if !jobs.contains(&job) {
+                jobs.push(job);
+            }
         }
     }
 
     pub(super) fn detach(&mut self, job: JobId, ends: &Ends) {
         for &(joint, end) in ends {
             let Some(members) = self.joints.get_mut(&joint) else { continue };
-            members.at(end).remove(&job);
+            members.at_mut(end).retain(|&other| other != job);
             if members.readers.is_empty() && members.writers.is_empty() {
                 self.joints.remove(&joint);
             }
         }
     }
 
-    /// The jobs joined to a job with these ends, itself included where it has one of them.
-    fn partners<'a>(&'a self, ends: &'a Ends) -> impl Iterator<Item = JobId> + 'a {
-        ends.iter()
-            .filter_map(|(joint, _)| self.joints.get(joint))
-            .filter(|members| !members.readers.is_empty() && !members.writers.is_empty())
-            .flat_map(|members| members.readers.iter().chain(&members.writers).copied())
+    /// Who has this open.
+    pub(super) fn members(&self, joint: Joint) -> Option<&Members> {
+        self.joints.get(&joint)
     }
 
-    /// The gang of `job`, at least itself, in order of submission.
+    /// Who has this open, if it joins anybody.
+    pub(super) fn joined(&self, joint: Joint) -> Option<&Members> {
+        self.joints.get(&joint).filter(|members| members.are_joined())
+    }
+
+    /// `job` and all that a chain of pipes leads to, of those pipes that `follow` agrees to, in
+    /// order of submission.
     pub(super) fn gang<'a>(
-        &'a self,
+        &self,
         job: JobId,
         ends_of: impl Fn(JobId) -> Option<&'a Ends>,
-    ) -> BTreeSet<JobId> {
-        let mut gang = BTreeSet::from([job]);
-        let mut to_visit = vec![job];
-        while let Some(next) = to_visit.pop() {
-            let Some(ends) = ends_of(next) else { continue };
-            to_visit.extend(self.partners(ends).filter(|&partner| gang.insert(partner)));
+        follow: impl Fn(Joint) -> bool,
+    ) -> Vec<JobId> {
+        let mut gang = vec![job];
+        let mut followed = Vec::<Joint>::new();
+        let mut visited = 0;
+        while visited < gang.len() {
+            for &(joint, _) in ends_of(gang[visited]).into_iter().flatten() {
+                if followed.contains(&joint) {
+                    continue;
+                }
+                followed.push(joint);
+                if let Some(members) = self.joined(joint).filter(|_| follow(joint)) {
+                    gang.extend(members.all());
+                }
+            }
+            visited += 1;
         }
+        gang.sort_unstable();
+        gang.dedup();
         gang
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Units (single jobs, or gangs that start together) that ask for the same stand in one *line*:
 //! if its first cannot start, none of it can. So the queue is a set of lines ordered by their
-//! heads, and one decision costs as much with a million waiting jobs as with a thousand.
+//! heads ([`Heads`]), and one decision costs as much with a million waiting jobs as with a
+//! thousand.
 //!
 //! ```text
 //!   heads      1 cpu    ▸ job 3   job 4   job 9  …
@@ -12,12 +13,19 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     ops::Bound,
     sync::Arc,
 };
 
-use super::{load::Load, nodes::NodeIndex};
+use super::{
+    asks::{Ask, AskIndex},
+    hasher::FastMap,
+    heads::Heads,
+    load::Load,
+    nodes::NodeIndex,
+    placement::together,
+};
 use crate::model::JobId;
 
 /// A unit's place in the queue: smaller goes first. The order of the whole queue is decided by
@@ -26,11 +34,24 @@ use crate::model::JobId;
 pub(super) struct Place {
     pub(super) urgency: Urgency,
     pub(super) priority: Reverse<i32>,
+    /// What its account had been charged before it.
+    pub(super) tag: u64,
     /// Whose turn it is: a job spawned by a job that lends stands where that one stood, so that
     /// what was begun ends before something else begins and few jobs wait for their children.
     pub(super) turn: JobId,
     /// The unit's first job: submission order.
     pub(super) job: JobId,
+}
+
+impl Place {
+    /// Behind everybody.
+    pub(super) const LAST: Self = Self {
+        urgency: Urgency::Waits,
+        priority: Reverse(i32::MIN),
+        tag: u64::MAX,
+        turn: JobId(u64::MAX),
+        job: JobId(u64::MAX),
+    };
 }
 
 /// Whether a unit may wait at all.
@@ -42,26 +63,31 @@ pub(super) enum Urgency {
     Waits,
 }
 
-/// What one job asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Ask {
-    pub(super) load: Load,
-    pub(super) pin: Option<NodeIndex>,
-    /// Milliseconds.
-    pub(super) time_limit: Option<u64>,
-}
-
 /// A line by its position in the table of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LineIndex(u32);
+
+impl LineIndex {
+    pub(super) const fn new(position: usize) -> Self {
+        Self(position as u32)
+    }
+
+    pub(super) const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Units that ask for the same.
 #[derive(Debug)]
 pub(super) struct Line {
     /// What the members of each unit ask for.
     pub(super) asks: Arc<[Ask]>,
-    /// The least that any member asks for, pool by pool: a node with less is of no use.
-    least: Load,
+    /// The same by position.
+    key: Box<[AskIndex]>,
+    /// The least that any member asks for, pool by pool.
+    pub(super) least: Load,
+    /// A node with less is of no use, unless the line's unit is the first of all.
+    need: Load,
     /// Some node could run every member, were it idle. Other lines are passed over.
     feasible: bool,
     units: BTreeSet<Place>,
@@ -78,48 +104,50 @@ impl Line {
         self.feasible
     }
 
+    fn has_supervisors(&self) -> bool {
+        self.asks.iter().any(|ask| ask.load.supervisors > 0)
+    }
+
     /// Its units, the first of them first.
     pub(super) fn units(&self) -> impl Iterator<Item = Place> {
         self.units.iter().copied()
     }
 }
 
-/// Lines in the order of their heads.
-type Heads = BTreeMap<Place, LineIndex>;
-
 /// All that waits.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     lines: Vec<Option<Line>>,
     unused: Vec<LineIndex>,
-    by_asks: HashMap<Arc<[Ask]>, LineIndex>,
-    /// Of all feasible lines.
+    by_asks: FastMap<Box<[AskIndex]>, LineIndex>,
+    /// Of all feasible lines. Those that wait for one node need more than there is in here.
     heads: Heads,
-    /// Of those feasible lines that may be served by several nodes.
-    anywhere: Heads,
     /// Of those feasible lines that wait for one node.
-    pinned: HashMap<NodeIndex, Heads>,
+    pinned: FastMap<NodeIndex, BTreeMap<Place, LineIndex>>,
+    /// The lines whose members take places of supervisors.
+    supervisors: BTreeSet<LineIndex>,
 }
 
 impl std::ops::Index<LineIndex> for Queue {
     type Output = Line;
 
     fn index(&self, index: LineIndex) -> &Line {
-        self.lines[index.0 as usize].as_ref().expect("a unit's line exists")
+        self.lines[index.get()].as_ref().expect("a unit's line exists")
     }
 }
 
 impl Queue {
-    /// Puts a unit into the line for `asks`. `feasible` is asked when that line is new.
+    /// Puts a unit into the line for what its members ask for. `new_line` is asked for that, and
+    /// whether it is feasible, when the line is new.
     pub(super) fn insert(
         &mut self,
         place: Place,
-        asks: &[Ask],
-        feasible: impl FnOnce() -> bool,
+        key: &[AskIndex],
+        new_line: impl FnOnce() -> (Arc<[Ask]>, bool),
     ) -> LineIndex {
-        let index = match self.by_asks.get(asks) {
+        let index = match self.by_asks.get(key) {
             Some(&index) => index,
-            None => self.new_line(asks, feasible()),
+            None => self.add_line(key, new_line()),
         };
         self.edit(index, |units| units.insert(place));
         index
@@ -129,15 +157,16 @@ impl Queue {
     pub(super) fn remove(&mut self, place: Place, index: LineIndex) {
         self.edit(index, |units| units.remove(&place));
         if self[index].units.is_empty() {
-            let line = self.lines[index.0 as usize].take().expect("it was just looked at");
-            self.by_asks.remove(&line.asks);
+            let line = self.lines[index.get()].take().expect("it was just looked at");
+            self.by_asks.remove(&line.key);
+            self.supervisors.remove(&index);
             self.unused.push(index);
         }
     }
 
     /// The first unit of all that some node could run.
     pub(super) fn head(&self) -> Option<(Place, LineIndex)> {
-        self.heads.first_key_value().map(|(&place, &line)| (place, line))
+        self.heads.first()
     }
 
     /// Whether this is the first unit of its line.
@@ -149,20 +178,19 @@ impl Queue {
     pub(super) fn next_for(
         &self,
         node: NodeIndex,
-        free: Load,
+        free: &Load,
         after: Option<Place>,
     ) -> Option<(Place, LineIndex)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let first_in = |heads: &Heads| {
+        let anywhere = self.heads.first_for(free, after);
+        let pinned = self.pinned.get(&node).and_then(|heads| {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
             heads
                 .range((from, Bound::Unbounded))
                 .find(|&(place, &line)| {
-                    place.urgency == Urgency::JoinsRunning || self[line].least.fits_in(&free)
+                    place.urgency == Urgency::JoinsRunning || self[line].need.fits_in(free)
                 })
                 .map(|(&place, &line)| (place, line))
-        };
-        let anywhere = first_in(&self.anywhere);
-        let pinned = self.pinned.get(&node).and_then(first_in);
+        });
         match (anywhere, pinned) {
             (Some(a), Some(b)) => Some(if a.0 < b.0 { a } else { b }),
             (a, b) => a.or(b),
@@ -171,14 +199,12 @@ impl Queue {
 
     /// Asks again which lines some node could run.
     pub(super) fn refresh_feasible(&mut self, feasible: impl Fn(&[Ask]) -> bool) {
-        for index in self.indices() {
-            let is_feasible = feasible(&self[index].asks);
-            if self[index].feasible != is_feasible {
-                self.set_head(index, false);
-                self.line_mut(index).feasible = is_feasible;
-                self.set_head(index, true);
-            }
-        }
+        self.refresh(self.indices(), feasible);
+    }
+
+    /// The same for those lines only whose members take places of supervisors.
+    pub(super) fn refresh_supervisors(&mut self, feasible: impl Fn(&[Ask]) -> bool) {
+        self.refresh(self.supervisors.iter().copied().collect(), feasible);
     }
 
     pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
@@ -187,70 +213,78 @@ impl Queue {
 
     fn indices(&self) -> Vec<LineIndex> {
         let used = self.lines.iter().enumerate().filter(|(_, line)| line.is_some());
-        used.map(|(position, _)| LineIndex(position as u32)).collect()
+        used.map(|(position, _)| LineIndex::new(position)).collect()
     }
 
-    fn new_line(&mut self, asks: &[Ask], feasible: bool) -> LineIndex {
+    fn refresh(&mut self, lines: Vec<LineIndex>, feasible: impl Fn(&[Ask]) -> bool) {
+        for index in lines {
+            let is_feasible = feasible(&self[index].asks);
+            if self[index].feasible != is_feasible {
+                let head = self[index].units.first().copied();
+                self.forget_head(index, head);
+                self.line_mut(index).feasible = is_feasible;
+                self.publish_head(index);
+            }
+        }
+    }
+
+    fn add_line(&mut self, key: &[AskIndex], (asks, feasible): (Arc<[Ask]>, bool)) -> LineIndex {
         let index = self.unused.pop().unwrap_or_else(|| {
             self.lines.push(None);
-            LineIndex(self.lines.len() as u32 - 1)
+            LineIndex::new(self.lines.len() - 1)
         });
-        let asks = Arc::<[Ask]>::from(asks);
         let least = asks.iter().map(|ask| ask.load).reduce(Load::min).unwrap_or_default();
-        self.by_asks.insert(Arc::clone(&asks), index);
-        self.lines[index.0 as usize] = Some(Line { asks, least, feasible, units: BTreeSet::new() });
+        let need = together(&asks).map_or(least, |together| together.load);
+        let key = Box::<[AskIndex]>::from(key);
+        self.by_asks.insert(key.clone(), index);
+        let line = Line { asks, key, least, need, feasible, units: BTreeSet::new() };
+        if line.has_supervisors() {
+            self.supervisors.insert(index);
+        }
+        self.lines[index.get()] = Some(line);
         index
     }
 
     /// Changes a line and, if that gives it another head, its position among the lines.
     fn edit(&mut self, index: LineIndex, edit: impl FnOnce(&mut BTreeSet<Place>) -> bool) {
-        let before = self[index].units.first().copied();
-        let mut units = std::mem::take(&mut self.line_mut(index).units);
-        edit(&mut units);
-        let after = units.first().copied();
-        if before == after {
-            self.line_mut(index).units = units;
-            return;
-        }
-        if let Some(before) = before {
+        let line = self.line_mut(index);
+        let before = line.units.first().copied();
+        edit(&mut line.units);
+        if line.units.first().copied() != before {
             self.forget_head(index, before);
+            self.publish_head(index);
         }
-        self.line_mut(index).units = units;
-        self.set_head(index, true);
     }
 
-    fn set_head(&mut self, index: LineIndex, present: bool) {
-        let line = &self[index];
-        let (Some(&head), true) = (line.units.first(), line.feasible) else { return };
-        if !present {
-            self.forget_head(index, head);
+    fn publish_head(&mut self, index: LineIndex) {
+        let line = self.lines[index.get()].as_ref().expect("a unit's line exists");
+        let head = line.units.first().copied().filter(|_| line.feasible);
+        let Some(head) = head else {
+            self.heads.clear(index);
             return;
-        }
-        match line.only_node() {
-            Some(node) => self.pinned.entry(node).or_default().insert(head, index),
-            None => self.anywhere.insert(head, index),
         };
-        self.heads.insert(head, index);
+        let need = if let Some(node) = line.only_node() {
+            self.pinned.entry(node).or_default().insert(head, index);
+            Load::MOST
+        } else if head.urgency == Urgency::JoinsRunning {
+            Load::NONE
+        } else {
+            line.need
+        };
+        self.heads.set(index, head, need);
     }
 
-    fn forget_head(&mut self, index: LineIndex, head: Place) {
-        self.heads.remove(&head);
-        match self[index].only_node() {
-            Some(node) => {
-                if let Some(heads) = self.pinned.get_mut(&node) {
-                    heads.remove(&head);
-                    if heads.is_empty() {
-                        self.pinned.remove(&node);
-                    }
-                }
-            }
-            None => {
-                self.anywhere.remove(&head);
+    fn forget_head(&mut self, index: LineIndex, head: Option<Place>) {
+        let Some((node, head)) = self[index].only_node().zip(head) else { return };
+        if let Some(heads) = self.pinned.get_mut(&node) {
+            heads.remove(&head);
+            if heads.is_empty() {
+                self.pinned.remove(&node);
             }
         }
     }
 
     fn line_mut(&mut self, index: LineIndex) -> &mut Line {
-        self.lines[index.0 as usize].as_mut().expect("a unit's line exists")
+        self.lines[index.get()].as_mut().expect("a unit's line exists")
     }
 }

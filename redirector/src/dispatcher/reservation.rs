@@ -19,14 +19,15 @@
 //! A reservation is made only when somebody is about to overtake; while all that wait ask for the
 //! same, nobody does.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
     Dispatcher, Timestamp,
-    job::State,
+    asks::Ask,
+    job::{Holding, State},
     load::Load,
     nodes::NodeIndex,
-    queue::{Ask, Place},
+    queue::Place,
 };
 use crate::model::JobId;
 
@@ -61,14 +62,18 @@ impl Dispatcher {
     /// Gives the kept nodes free for everybody.
     pub(super) fn release_reservation(&mut self) {
         if let Some(reservation) = self.reservation.take() {
-            self.freed.extend(reservation.shares.into_keys());
+            self.freed.extend(reservation.shares.into_keys().map(Reverse));
+            self.reconsider_first = true;
         }
     }
 
-    /// Whether room is kept for a unit that is not the first in the queue any more.
+    /// Whether room is kept for a unit that is not the first in the queue any more, or where
+    /// somebody joined to a running job has taken the last place for a supervisor.
     pub(super) fn reservation_is_stale(&self) -> bool {
-        let first = self.queue.head().map(|(unit, _)| unit);
-        self.reservation.as_ref().is_some_and(|reservation| Some(reservation.unit) != first)
+        let Some(reservation) = &self.reservation else { return false };
+        let is_first = self.queue.head().is_some_and(|(unit, _)| reservation.unit == unit);
+        let mut shares = reservation.shares.iter();
+        !is_first || !shares.all(|(&node, share)| self.nodes.has_place(share, node))
     }
 
     /// Whether room is kept on that node.
@@ -77,17 +82,25 @@ impl Dispatcher {
     }
 
     /// Whether what is asked for may start there before the first unit in the queue.
-    pub(super) fn may_overtake(&self, ask: Ask, node: NodeIndex, now: Timestamp) -> bool {
+    pub(super) fn may_overtake(&self, ask: &Ask, node: NodeIndex, now: Timestamp) -> bool {
         let Some(reservation) = &self.reservation else { return true };
         let Some(&share) = reservation.shares.get(&node) else { return true };
         let overtakers = reservation.overtakers.values().filter(|(on, _)| *on == node);
         let kept = share.plus(Load::sum(overtakers.map(|&(_, load)| load)));
-        kept.plus(ask.load).fits_in(&self.nodes[node].capacity())
-            || self.ends_in_time(ask, node, share, now)
+        // Enough may be free and yet in pieces too small: nobody overtakes on those.
+        let fits = kept.plus(ask.load).fits_in(&self.nodes[node].capacity())
+            && !self.nodes[node].pieces.compete(&share, &ask.load);
+        fits || self.ends_in_time(ask, node, share, now)
     }
 
     /// Remembers a job that starts before the first unit in the queue on one of its nodes.
-    pub(super) fn note_overtaker(&mut self, job: JobId, ask: Ask, node: NodeIndex, now: Timestamp) {
+    pub(super) fn note_overtaker(
+        &mut self,
+        job: JobId,
+        ask: &Ask,
+        node: NodeIndex,
+        now: Timestamp,
+    ) {
         let Some(share) = self.reservation.as_ref().and_then(|kept| kept.shares.get(&node)) else {
             return;
         };
@@ -107,7 +120,7 @@ impl Dispatcher {
     }
 
     /// Whether it would end before there is room for `share`, as far as time limits tell.
-    fn ends_in_time(&self, ask: Ask, node: NodeIndex, share: Load, now: Timestamp) -> bool {
+    fn ends_in_time(&self, ask: &Ask, node: NodeIndex, share: Load, now: Timestamp) -> bool {
         let Some(limit) = ask.time_limit else { return false };
         self.promise(node, share, now).is_some_and(|promise| now.after(limit) <= promise)
     }
@@ -118,13 +131,14 @@ impl Dispatcher {
         let node = &self.nodes[node];
         let mut ends = Vec::new();
         for job in &node.running {
-            let job = &self.jobs[job];
+            let job = &self.jobs[*job];
             let State::Running { standing, .. } = job.state else { continue };
-            if standing.held != job.ask.load {
+            if standing.holding != Holding::All {
                 return None;
             }
-            if let Some(end) = job.ends_by() {
-                ends.push((end.max(now), standing.held));
+            let ask = &self.asks[job.ask];
+            if let Some(limit) = ask.time_limit {
+                ends.push((job.since.after(limit).max(now), ask.load));
             }
         }
         ends.sort_unstable();

@@ -18,53 +18,61 @@
 
 use super::{load::Load, nodes::NodeIndex};
 
-/// What one node has, or the most that any node of a branch has.
+/// How many branches a search for the closest node looks at. It stops there with the best one found:
+/// where thousands of nodes lack about the same, it matters little which of them it is.
+const ENOUGH: u32 = 256;
+
+/// What one node has free, or the most that any node of a branch has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Room {
     free: Load,
-    capacity: Load,
     /// At least one node here takes jobs: a node without any capacity still runs supervisors.
     open: bool,
 }
 
-impl Room {
-    fn or(self, other: Self) -> Self {
-        Self {
-            free: self.free.max(other.free),
-            capacity: self.capacity.max(other.capacity),
-            open: self.open || other.open,
-        }
-    }
-}
-
 /// The tree, stored level by level as in a binary heap: the children of `i` are `2i` and `2i + 1`.
+/// What nodes have altogether changes seldom and stands apart, so that more of what is free is in
+/// the processor's caches.
 #[derive(Clone, Debug)]
 pub(super) struct Rooms {
-    tree: Vec<Room>,
+    rooms: Vec<Room>,
+    capacities: Vec<Load>,
     leaves: usize,
 }
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { tree: vec![Room::default(); 2], leaves: 1 }
+        Self { rooms: vec![Room::default(); 2], capacities: vec![Load::NONE; 2], leaves: 1 }
     }
 }
 
 impl Rooms {
     /// Records what an open node has.
     pub(super) fn open(&mut self, node: NodeIndex, free: Load, capacity: Load) {
-        self.set(node, Room { free, capacity, open: true });
+        self.set_capacity(node, capacity);
+        self.set_free(node, free);
+    }
+
+    /// Records what an open node has free.
+    pub(super) fn set_free(&mut self, node: NodeIndex, free: Load) {
+        self.set_room(node, Room { free, open: true });
     }
 
     /// Takes a node out of all searches.
     pub(super) fn close(&mut self, node: NodeIndex) {
-        self.set(node, Room::default());
+        self.set_capacity(node, Load::NONE);
+        self.set_room(node, Room::default());
+    }
+
+    /// The most of each pool that any open node has.
+    pub(super) fn largest(&self) -> &Load {
+        &self.capacities[1]
     }
 
     /// The first open node with `load` free that `accept` agrees to.
     pub(super) fn first(
         &self,
-        load: Load,
+        load: &Load,
         mut accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
         self.first_below(1, load, &mut accept)
@@ -73,26 +81,26 @@ impl Rooms {
     /// The open node, large enough for `load`, on which the least is missing at present.
     pub(super) fn closest(
         &self,
-        load: Load,
+        load: &Load,
         mut accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
-        let mut best = None;
-        self.closest_below(1, load, &mut accept, &mut best);
-        best.map(|(_, node)| node)
+        let mut search = Search { best: None, left: ENOUGH };
+        self.closest_below(1, load, &mut accept, &mut search);
+        search.best.map(|(_, node)| node)
     }
 
     fn first_below(
         &self,
         at: usize,
-        load: Load,
+        load: &Load,
         accept: &mut impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
-        let room = &self.tree[at];
+        let room = &self.rooms[at];
         if !room.open || !load.fits_in(&room.free) {
             return None;
         }
         if at >= self.leaves {
-            return Some(NodeIndex::new(at - self.leaves)).filter(|&node| accept(node));
+            return Some(self.node(at)).filter(|&node| accept(node));
         }
         self.first_below(2 * at, load, accept)
             .or_else(|| self.first_below(2 * at + 1, load, accept))
@@ -101,50 +109,91 @@ impl Rooms {
     fn closest_below(
         &self,
         at: usize,
-        load: Load,
+        load: &Load,
         accept: &mut impl FnMut(NodeIndex) -> bool,
-        best: &mut Option<(u64, NodeIndex)>,
+        search: &mut Search,
     ) {
-        let room = &self.tree[at];
-        if !room.open || !load.fits_in(&room.capacity) {
+        search.left = search.left.saturating_sub(1);
+        if !self.rooms[at].open || !load.fits_in(&self.capacities[at]) {
             return;
         }
-        let missing = load.missing(&room.free);
-        if best.is_some_and(|(least, _)| least <= missing) {
+        let missing = load.missing(&self.rooms[at].free);
+        if search.best.is_some_and(|(least, node)| {
+            search.left == 0 || (missing, self.first_node_below(at)) >= (least, node)
+        }) {
             return;
         }
-        if at < self.leaves {
-            self.closest_below(2 * at, load, accept, best);
-            self.closest_below(2 * at + 1, load, accept, best);
-        } else if accept(NodeIndex::new(at - self.leaves)) {
-            *best = Some((missing, NodeIndex::new(at - self.leaves)));
+        if at >= self.leaves {
+            if accept(self.node(at)) {
+                search.best = Some((missing, self.node(at)));
+            }
+            return;
         }
+        let lacks = |child: usize| load.missing(&self.rooms[child].free);
+        let right_is_closer = usize::from(lacks(2 * at + 1) < lacks(2 * at));
+        self.closest_below(2 * at + right_is_closer, load, accept, search);
+        self.closest_below(2 * at + 1 - right_is_closer, load, accept, search);
     }
 
-    fn set(&mut self, node: NodeIndex, room: Room) {
+    fn node(&self, leaf: usize) -> NodeIndex {
+        NodeIndex::new(leaf - self.leaves)
+    }
+
+    fn first_node_below(&self, mut at: usize) -> NodeIndex {
+        while at < self.leaves {
+            at *= 2;
+        }
+        self.node(at)
+    }
+
+    fn set_room(&mut self, node: NodeIndex, room: Room) {
         while node.get() >= self.leaves {
             self.double();
         }
         let mut at = self.leaves + node.get();
-        self.tree[at] = room;
+        self.rooms[at] = room;
         while at > 1 {
             at /= 2;
-            let most = self.tree[2 * at].or(self.tree[2 * at + 1]);
-            if self.tree[at] == most {
+            let (left, right) = (&self.rooms[2 * at], &self.rooms[2 * at + 1]);
+            let most = Room { free: left.free.max(right.free), open: left.open || right.open };
+            if self.rooms[at] == most {
                 break;
             }
-            self.tree[at] = most;
+            self.rooms[at] = most;
+        }
+    }
+
+    fn set_capacity(&mut self, node: NodeIndex, capacity: Load) {
+        while node.get() >= self.leaves {
+            self.double();
+        }
+        let mut at = self.leaves + node.get();
+        self.capacities[at] = capacity;
+        while at > 1 {
+            at /= 2;
+            self.capacities[at] = self.capacities[2 * at].max(self.capacities[2 * at + 1]);
         }
     }
 
     fn double(&mut self) {
-        let leaves = self.tree[self.leaves..].to_vec();
+        let rooms = self.rooms[self.leaves..].to_vec();
+        let capacities = self.capacities[self.leaves..].to_vec();
         self.leaves *= 2;
-        self.tree = vec![Room::default(); 2 * self.leaves];
-        for (position, leaf) in leaves.into_iter().enumerate() {
-            self.set(NodeIndex::new(position), leaf);
+        self.rooms = vec![Room::default(); 2 * self.leaves];
+        self.capacities = vec![Load::NONE; 2 * self.leaves];
+        for (position, (room, capacity)) in rooms.into_iter().zip(capacities).enumerate() {
+            self.set_room(NodeIndex::new(position), room);
+            self.set_capacity(NodeIndex::new(position), capacity);
         }
     }
+}
+
+/// What a search for the closest node has found so far.
+struct Search {
+    /// How much is missing, and where.
+    best: Option<(u64, NodeIndex)>,
+    /// How many branches are still to be looked at.
+    left: u32,
 }
 
 #[cfg(test)]
@@ -183,13 +232,13 @@ mod tests {
             }
             let ask = load(cpus, mem);
             let first = open.iter().find(|(_, free, _)| ask.fits_in(free)).map(|found| found.0);
-            prop_assert_eq!(rooms.first(ask, |_| true), first);
+            prop_assert_eq!(rooms.first(&ask, |_| true), first);
             let closest = open
                 .iter()
                 .filter(|(_, _, capacity)| ask.fits_in(capacity))
                 .min_by_key(|(_, free, _)| ask.missing(free))
                 .map(|found| found.0);
-            prop_assert_eq!(rooms.closest(ask, |_| true), closest);
+            prop_assert_eq!(rooms.closest(&ask, |_| true), closest);
         }
     }
 }

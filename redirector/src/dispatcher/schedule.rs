@@ -4,13 +4,13 @@
 //! nodes on which something was freed (`freed`), units that are new in the queue (`fresh`), and
 //! what the first unit in the queue may do that others may not.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use super::{
     Action, Dispatcher, Timestamp,
-    job::{Standing, State},
+    job::{Holding, Standing, State},
     nodes::NodeIndex,
-    placement::Rank,
+    placement::{Rank, feasible},
     queue::{LineIndex, Place, Urgency},
 };
 use crate::model::JobId;
@@ -19,9 +19,15 @@ impl Dispatcher {
     /// Starts everything that can start.
     pub(super) fn settle(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         loop {
-            if let Some(node) = self.freed.pop_first() {
+            if std::mem::take(&mut self.nodes.supervisors_changed) {
+                let nodes = &self.nodes;
+                self.queue.refresh_supervisors(|asks| feasible(nodes, asks));
+            } else if let Some(Reverse(node)) = self.freed.pop() {
+                while self.freed.peek() == Some(&Reverse(node)) {
+                    self.freed.pop();
+                }
                 self.fill(node, now, actions);
-            } else if let Some(unit) = self.fresh.pop_first() {
+            } else if let Some(Reverse(unit)) = self.fresh.pop() {
                 self.try_fresh(unit, now, actions);
             } else if self.reservation_is_stale() {
                 self.release_reservation();
@@ -33,9 +39,17 @@ impl Dispatcher {
 
     /// Offers a node to those who wait, in their order.
     fn fill(&mut self, node: NodeIndex, now: Timestamp, actions: &mut Vec<Action>) {
+        // The first may be a gang that makes do with less than it needs to be together.
+        if let Some((unit, line)) = self.queue.head()
+            && self.queue[line].asks.len() > 1
+            && self.nodes[node].is_open()
+            && self.queue[line].least.fits_in(&self.nodes[node].free())
+        {
+            self.try_start(unit, line, Some(node), now, actions);
+        }
         let mut after = None;
         while self.nodes[node].is_open()
-            && let Some((unit, line)) = self.queue.next_for(node, self.nodes[node].free(), after)
+            && let Some((unit, line)) = self.queue.next_for(node, &self.nodes[node].free(), after)
         {
             after = Some(unit);
             self.try_start(unit, line, Some(node), now, actions);
@@ -45,18 +59,23 @@ impl Dispatcher {
     /// Offers all nodes to a unit that is new in the queue. Behind others of its line it need not
     /// be tried: they ask for the same and could not start.
     fn try_fresh(&mut self, unit: Place, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(job) = self.jobs.get(&unit.job) else { return };
-        let State::Queued { unit: current, line } = job.state else { return };
-        if current == unit && self.queue.leads_its_line(unit, line) {
+        let Some(job) = self.jobs.get(unit.job) else { return };
+        let State::Queued { leader, line } = job.state else { return };
+        if leader == unit.job && job.place == unit && self.queue.leads_its_line(unit, line) {
             self.try_start(unit, line, None, now, actions);
         }
     }
 
     /// Offers all nodes to the first in the queue, if it may do there what others may not: as a
-    /// gang take a whole node, or go into debt where nothing would end without it.
+    /// gang take a whole node, or go into debt where nothing would end without it. Once is enough,
+    /// until somebody else is the first or what it was refused for has changed.
     fn try_first(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> bool {
         let Some((unit, line)) = self.queue.head() else { return false };
-        (self.dependents > 0 || self.queue[line].asks.len() > 1)
+        let is_known = self.considered == Some(unit) && !self.reconsider_first;
+        self.considered = Some(unit);
+        self.reconsider_first = false;
+        !is_known
+            && (self.dependents > 0 || self.queue[line].asks.len() > 1)
             && self.try_start(unit, line, None, now, actions)
     }
 
@@ -70,7 +89,7 @@ impl Dispatcher {
     ) -> bool {
         let asks = Arc::clone(&self.queue[line].asks);
         let nodes = if unit.urgency == Urgency::JoinsRunning {
-            self.place_joiner(unit.job, asks[0]).map(|node| vec![node])
+            self.place_joiner(unit.job, &asks[0]).map(|node| vec![node])
         } else if !self.queue[line].is_feasible() {
             None
         } else if self.queue.head() == Some((unit, line)) {
@@ -93,9 +112,14 @@ impl Dispatcher {
         }
         self.reserve_for_first();
         let reservation = self.reservation.as_ref()?;
-        let is_ready = reservation.shares.iter().all(|(&node, &share)| {
-            let node = &self.nodes[node];
-            share.fits_in(&node.free()) || node.independent == 0
+        let asks = &self.queue[line].asks;
+        let is_ready = reservation.shares.iter().all(|(&index, share)| {
+            let node = &self.nodes[index];
+            let here = reservation.homes.iter().zip(&**asks).filter(|(home, _)| **home == index);
+            let fits = share.fits_in(&node.free())
+                && (node.pieces.are_idle_for(share)
+                    || node.pieces.fit(here.map(|(_, ask)| ask.load)));
+            fits || node.independent == 0 && self.nodes.has_place(share, index)
         });
         is_ready.then(|| reservation.homes.clone())
     }
@@ -108,28 +132,39 @@ impl Dispatcher {
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let members = self.members(unit);
+        let single = [unit.job];
+        let gang = (nodes.len() > 1).then(|| self.members(unit.job));
+        let members = gang.as_deref().unwrap_or(&single);
         self.dequeue(unit, line);
-        for (&job, &node) in members.iter().zip(nodes) {
-            let ask = self.jobs[&job].ask;
-            self.note_overtaker(job, ask, node, now);
-            self.begin(job, node, now);
-            let name = self.nodes[node].name.clone();
+        for (&id, &node) in members.iter().zip(nodes) {
+            let job = &self.jobs[id];
+            let ask = self.asks[job.ask];
+            let (place, share) = (job.place, job.share);
+            let cost = ask.load.dominant_share(self.nodes.largest());
+            self.fair_share.serve(place.priority.0, share, place.tag, cost);
+            self.note_overtaker(id, &ask, node, now);
+            self.begin(id, node, now);
             actions.push(Action::Start {
-                job,
-                node: name,
+                job: id,
+                node: self.nodes[node].name.clone(),
                 resources: self.pools.resources(&ask.load),
+                indices: self.named_indices(id),
             });
         }
-        self.refresh_standings(members.into_iter().collect());
+        for &job in members {
+            self.refresh_standings(job);
+        }
     }
 
-    /// Makes a job a running one. It holds nothing until its standing is refreshed.
-    pub(super) fn begin(&mut self, job: JobId, node: NodeIndex, now: Timestamp) {
-        self.nodes.add_running(node, job);
-        if let Some(job) = self.jobs.get_mut(&job) {
-            job.state = State::Running { node, standing: Standing::NONE };
-            job.since = now;
+    /// Makes a job a running one, which holds all it asked for.
+    pub(super) fn begin(&mut self, id: JobId, node: NodeIndex, now: Timestamp) {
+        self.nodes.add_running(node, id);
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        if job.indices.is_empty() {
+            job.indices = self.nodes[node].pieces.pick_in_debt(&self.asks[job.ask].load);
         }
+        job.state = State::Running { node, standing: Standing::NONE };
+        job.since = now;
+        self.set_standing(id, Standing { holding: Holding::All, independent: true });
     }
 }

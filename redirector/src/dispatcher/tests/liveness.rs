@@ -149,7 +149,7 @@ impl Machine {
                 holds: command.holds,
                 priority: command.priority,
                 pipes: process.pipes.clone(),
-                time_limit: None,
+                ..Request::default()
             };
             Event::Submitted { job, request }
         } else if let Some(pipeline) = process.command.pipelines.get(process.next_pipeline).cloned()
@@ -184,8 +184,7 @@ proptest! {
     ) {
         let mut machine = Machine::default();
         for (position, &(size, max_jobs)) in nodes.iter().enumerate() {
-            let (node, capacity) = (node_name(&position.to_string()), cpus(size));
-            machine.mirror.handle(Event::NodeJoined { node, capacity, max_jobs }, 0);
+            machine.mirror.handle(join(&position.to_string(), cpus(size), max_jobs), 0);
         }
         for pipeline in &pipelines {
             machine.call(pipeline, None);

@@ -10,6 +10,7 @@ use super::*;
 struct MirrorNode {
     /// `None` until it joins.
     capacity: Option<Load>,
+    gpus: Option<u32>,
     open: bool,
 }
 
@@ -17,7 +18,9 @@ struct MirrorNode {
 #[derive(Debug)]
 struct MirrorJob {
     request: Request,
+    load: Load,
     node: Option<NodeName>,
+    indices: Indices,
     links: BTreeSet<JobId>,
 }
 
@@ -48,15 +51,18 @@ impl Mirror {
             }
         }
         self.relate();
-        let ran_before = self.running();
         let mut starts = Vec::new();
         for action in &actions {
             match action {
-                Action::Start { job, node, resources } => {
+                Action::Start { job, node, resources, indices } => {
                     let known = &self.jobs[job];
                     assert!(known.node.is_none(), "{job} started twice");
-                    let asked = granted(&known.request);
-                    assert_eq!(loads(resources).with_most_jobs(Some(asked.slots)), asked);
+                    let load = known.load;
+                    let counts = (Some(load.slots), Some(load.supervisors));
+                    assert_eq!(loads(resources).of_node(counts.0, counts.1), load);
+                    let indices = indices.iter().map(|(_, pieces)| (GPUS, pieces.clone()));
+                    let indices = Indices::new(indices.collect());
+                    self.jobs.get_mut(job).expect("it was just looked at").indices = indices;
                     starts.push((*job, node.clone()));
                 }
                 Action::Refuse { .. } => {}
@@ -67,7 +73,7 @@ impl Mirror {
             }
         }
         assert_eq!(lost, [], "jobs of the lost node were not reported");
-        self.check_starts(starts, &ran_before);
+        self.check_starts(starts);
         self.check_state();
         actions
     }
@@ -123,10 +129,87 @@ impl Mirror {
         self.parents.contains(&parent)
     }
 
-    fn held(&self, job: JobId) -> Load {
-        match self.jobs[&job].request.holds {
-            Holds::Lends if self.has_children(job) => Load::NONE,
-            _ => granted(&self.jobs[&job].request),
+    fn held(&self, id: JobId) -> Load {
+        let job = &self.jobs[&id];
+        match job.request.holds {
+            Holds::Lends if self.has_children(id) => job.load.kept_by_lender(),
+            _ => job.load,
+        }
+    }
+
+    /// The pieces of a node, charged with what its jobs hold.
+    fn pieces(&self, name: &NodeName) -> Pieces {
+        let count = self.nodes[name].gpus;
+        let mut pieces = Pieces::new(count.map(|count| (GPUS, count)).into_iter());
+        for job in self.on_node(name) {
+            pieces.charge(&self.held(job), &self.jobs[&job].indices);
+        }
+        pieces
+    }
+
+    /// The pipes and links, with those that have them open.
+    fn joints(&self) -> Vec<Vec<(JobId, End)>> {
+        let mut pipes = BTreeMap::<_, Vec<_>>::new();
+        let mut joints = Vec::new();
+        for (&id, job) in &self.jobs {
+            for (pipe, end) in streams(&job.request) {
+                pipes.entry(pipe).or_default().push((id, end));
+            }
+            let links = job.links.iter().filter(|&&other| id < other);
+            joints.extend(links.map(|&other| vec![(id, End::Write), (other, End::Read)]));
+        }
+        joints.extend(pipes.into_values());
+        joints
+    }
+
+    fn runs(&self, job: JobId) -> bool {
+        self.jobs[&job].node.is_some()
+    }
+
+    /// Whether a job of `served` has nobody of them at the other end of a pipe, where this one is.
+    fn is_needed_by(&self, served: &BTreeSet<JobId>, job: JobId) -> bool {
+        self.joints().iter().any(|joint| {
+            let mut ends = joint.iter().filter(|(id, _)| *id == job).map(|(_, end)| *end);
+            ends.any(|end| {
+                let serves = |at| joint.iter().any(|(id, end)| *end == at && served.contains(id));
+                serves(end.other()) && !serves(end)
+            })
+        })
+    }
+
+    /// The queued jobs that running ones need, or others that are needed.
+    fn needed(&self) -> BTreeSet<JobId> {
+        let mut served = self.running();
+        let mut needed = BTreeSet::new();
+        loop {
+            let queued = self.queued().into_iter().filter(|job| !needed.contains(job));
+            let mut next = queued.filter(|&job| self.is_needed_by(&served, job));
+            let Some(job) = next.next() else { return needed };
+            needed.insert(job);
+            served.insert(job);
+        }
+    }
+
+    /// The queued jobs that start together with this one.
+    fn unit(&self, job: JobId) -> BTreeSet<JobId> {
+        let mut joints = self.joints();
+        let needed = self.needed();
+        joints.retain(|joint| {
+            let has = |end| joint.iter().any(|(_, other)| *other == end);
+            let is_served = |&(id, _): &(JobId, End)| self.runs(id) || needed.contains(&id);
+            has(End::Read) && has(End::Write) && !joint.iter().any(is_served)
+        });
+        let mut unit = BTreeSet::from([job]);
+        loop {
+            let before = unit.len();
+            for joint in &joints {
+                if joint.iter().any(|(id, _)| unit.contains(id)) {
+                    unit.extend(joint.iter().map(|(id, _)| id));
+                }
+            }
+            if unit.len() == before {
+                return unit;
+            }
         }
     }
 
@@ -144,7 +227,9 @@ impl Mirror {
 
     /// Whether a job on that node holds something and can end without any queued job.
     fn has_independent(&self, node: &NodeName) -> bool {
-        self.on_node(node).any(|job| !self.held(job).is_none() && self.is_independent(job))
+        self.on_node(node).any(|job| {
+            self.held(job) != self.jobs[&job].load.kept_by_lender() && self.is_independent(job)
+        })
     }
 
     fn is_independent(&self, job: JobId) -> bool {
@@ -158,7 +243,8 @@ impl Mirror {
 
     fn may_ever_fit(&self, request: &Request) -> bool {
         let fits = |node: &MirrorNode| {
-            let asked = granted(request);
+            let asked = loads(&request.resources);
+            let asked = if request.holds == Holds::Supervisor { Load::NONE } else { asked };
             node.capacity.is_none_or(|capacity| asked.amounts_fit_in(&capacity))
         };
         if let Some(name) = &request.node {
@@ -170,9 +256,13 @@ impl Mirror {
 
     fn apply(&mut self, event: Event, lost: &mut Vec<JobId>) {
         match event {
-            Event::NodeJoined { node, capacity, max_jobs } => {
-                let capacity = Some(loads(&capacity).with_most_jobs(max_jobs));
-                self.nodes.insert(node, MirrorNode { capacity, open: true });
+            Event::NodeJoined { node, mut capacity, max_jobs, max_supervisors, indexed } => {
+                let gpus = indexed.first_key_value().map(|(pool, count)| {
+                    capacity.others.insert(pool.clone(), Amount::whole((*count).into()));
+                    *count
+                });
+                let capacity = Some(loads(&capacity).of_node(max_jobs, max_supervisors));
+                self.nodes.insert(node, MirrorNode { capacity, gpus, open: true });
             }
             Event::NodeDraining { node } => self.close(&node),
             Event::NodeLost { node } => {
@@ -184,11 +274,15 @@ impl Mirror {
                 self.lose_jobs(&node, lost);
             }
             Event::Submitted { job, request } => self.add(job, request, None),
-            Event::Recovered { job, request, node } => {
-                self.nodes
-                    .entry(node.clone())
-                    .or_insert(MirrorNode { capacity: None, open: false });
+            Event::Recovered { job, request, node, .. } => {
+                self.nodes.entry(node.clone()).or_insert(MirrorNode {
+                    capacity: None,
+                    gpus: None,
+                    open: false,
+                });
                 self.add(job, request, Some(node));
+                let mirrored = self.jobs.get_mut(&job).expect("it was just added");
+                mirrored.indices = self.dispatcher.jobs[job].indices.clone();
             }
             Event::PipesLinked { a, b } => {
                 if a != b && self.jobs.contains_key(&a) && self.jobs.contains_key(&b) {
@@ -207,8 +301,17 @@ impl Mirror {
     }
 
     fn add(&mut self, job: JobId, request: Request, node: Option<NodeName>) {
-        let links = BTreeSet::new();
-        self.jobs.entry(job).or_insert(MirrorJob { request, node, links });
+        let has_parent = request.parent.is_some_and(|parent| self.jobs.contains_key(&parent));
+        let amounts = loads(&request.resources);
+        let load = match request.holds {
+            Holds::Worker => amounts.of_one_job(),
+            Holds::Lends if has_parent => amounts.of_one_job(),
+            Holds::Lends => amounts.of_one_job().and_supervisor(),
+            Holds::Supervisor if has_parent => Load::NONE,
+            Holds::Supervisor => Load::NONE.and_supervisor(),
+        };
+        let (indices, links) = Default::default();
+        self.jobs.entry(job).or_insert(MirrorJob { request, load, node, indices, links });
     }
 
     fn remove(&mut self, job: JobId) {
@@ -232,19 +335,19 @@ impl Mirror {
     }
 
     /// Checks the starts of one call, in their order, gang by gang.
-    fn check_starts(&mut self, starts: Vec<(JobId, NodeName)>, ran_before: &BTreeSet<JobId>) {
+    fn check_starts(&mut self, starts: Vec<(JobId, NodeName)>) {
         let mut starts = starts.into_iter().peekable();
         while let Some((job, node)) = starts.next() {
             assert!(self.jobs[&job].request.node.as_ref().is_none_or(|pin| *pin == node));
-            let gang = self.gang(job);
-            if gang.iter().any(|member| ran_before.contains(member)) {
+            if self.needed().contains(&job) {
                 self.jobs.get_mut(&job).expect("it was just looked at").node = Some(node);
                 continue;
             }
+            let members = self.unit(job);
             let mut unit = vec![(job, node)];
-            while unit.len() < gang.len() {
+            while unit.len() < members.len() {
                 let (member, node) = starts.next().expect("a gang starts as a whole");
-                assert!(gang.contains(&member), "{member} started amid the gang {gang:?}");
+                assert!(members.contains(&member), "{member} started amid {members:?}");
                 assert!(self.jobs[&member].request.node.as_ref().is_none_or(|pin| *pin == node));
                 unit.push((member, node));
             }
@@ -263,25 +366,36 @@ impl Mirror {
         for node in nodes {
             assert!(self.nodes[node].open, "{node} takes no jobs");
             let here = unit.iter().filter(|(_, on)| on == node);
-            let asked = Load::sum(here.map(|&(job, _)| granted(&self.jobs[&job].request)));
-            shares.push((node, asked));
+            let asked = here.map(|&(job, _)| self.jobs[&job].load).reduce(Load::joined_with);
+            shares.push((node, asked.expect("somebody starts there")));
         }
         let fits = |&(node, asked): &(&NodeName, Load)| {
+            let here = unit.iter().filter(|(_, on)| on == node);
             asked.fits_in(&self.capacity(node).minus(self.used(node)))
+                && self.pieces(node).fit(here.map(|(job, _)| self.jobs[job].load))
         };
         if shares.iter().all(fits) {
             return;
         }
         for (node, asked) in shares {
             let capped = asked.min(self.capacity(node));
-            let idle_enough = capped.fits_in(&self.capacity(node).minus(self.used(node)));
+            let free = self.capacity(node).minus(self.used(node));
+            assert!(asked.supervisors <= free.supervisors, "{node} has too many pipelines");
+            let here = unit.iter().filter(|(_, on)| on == node);
+            let idle_enough = capped.fits_in(&free)
+                && (self.pieces(node).are_idle_for(&asked)
+                    || self.pieces(node).fit(here.map(|(job, _)| self.jobs[job].load)));
             assert!(
                 idle_enough || !self.has_independent(node),
                 "{unit:?} over-commits {node} without a reason"
             );
-            let whole = Load::sum(unit.iter().map(|(job, _)| granted(&self.jobs[job].request)));
+            let loads = unit.iter().map(|(job, _)| self.jobs[job].load);
+            let whole = loads.reduce(Load::joined_with).unwrap_or_default();
             let has_pins = unit.iter().any(|(job, _)| self.jobs[job].request.node.is_some());
-            let larger = self.open_nodes().find(|node| whole.fits_in(&self.capacity(node)));
+            let larger = self.open_nodes().find(|node| {
+                let free = self.capacity(node).minus(self.used(node));
+                whole.fits_in(&self.capacity(node)) && whole.supervisors <= free.supervisors
+            });
             assert!(
                 capped == asked || has_pins || larger.is_none(),
                 "{unit:?} takes all of {node}, and {larger:?} is large enough"
@@ -292,40 +406,44 @@ impl Mirror {
     /// Nobody who asks for the same and waited longer was overtaken.
     fn check_order(&self, unit: &[(JobId, NodeName)]) {
         let [(job, _)] = unit else { return };
-        let started = &self.jobs[job].request;
+        let started = &self.jobs[job];
         for (&other, waiting) in self.jobs.iter().filter(|(_, other)| other.node.is_none()) {
-            let same = |a: &Request, b: &Request| {
-                (granted(a), &a.node, a.time_limit) == (granted(b), &b.node, b.time_limit)
-            };
-            if other == *job || !same(started, &waiting.request) || self.gang(other).len() > 1 {
+            let ask =
+                |job: &MirrorJob| (job.load, job.request.node.clone(), job.request.time_limit);
+            if other == *job || ask(started) != ask(waiting) || self.gang(other).len() > 1 {
                 continue;
             }
-            let key = |id, request: &Request| (Reverse(request.priority), self.turn(id), id);
             assert!(
-                key(*job, started) < key(other, &waiting.request),
+                self.turn(*job) < self.turn(other),
                 "{job} overtook {other}, which asks for the same"
             );
         }
     }
 
-    fn turn(&self, job: JobId) -> JobId {
-        self.dispatcher.jobs.get(&job).map_or(job, |job| job.place.turn)
+    /// A job's place, as long as it waits for room.
+    fn turn(&self, job: JobId) -> Place {
+        Place { urgency: Urgency::Waits, ..self.dispatcher.jobs[job].place }
     }
 
     /// The dispatcher counts as we do, and nobody waits who could run.
     fn check_state(&self) {
-        for (index, node) in self.dispatcher.nodes.all() {
+        for (_, node) in self.dispatcher.nodes.all() {
             let running = self.on_node(&node.name).collect::<BTreeSet<_>>();
-            assert_eq!(node.running, running, "jobs on {}", node.name);
+            let known = node.running.iter().copied().collect::<BTreeSet<_>>();
+            assert_eq!(known, running, "jobs on {}", node.name);
             assert_eq!(node.used, self.used(&node.name), "held on {}", node.name);
             assert_eq!(node.independent > 0, self.has_independent(&node.name), "{}", node.name);
-            assert!(!self.dispatcher.freed.contains(&index));
+            if self.nodes.contains_key(&node.name) {
+                assert_eq!(node.pieces, self.pieces(&node.name), "pieces of {}", node.name);
+            }
         }
-        let known = self.dispatcher.jobs.keys().copied().collect::<BTreeSet<_>>();
-        assert_eq!(known, self.jobs.keys().copied().collect());
+        assert!(self.dispatcher.freed.is_empty() && self.dispatcher.fresh.is_empty());
+        assert_eq!(self.dispatcher.jobs.len(), self.jobs.len());
+        assert!(self.jobs.keys().all(|&job| self.dispatcher.jobs.contains(job)));
         if self.jobs.is_empty() {
             assert!(self.dispatcher.pipes.is_empty());
-            assert!(self.dispatcher.children.is_empty() && self.dispatcher.gangs.is_empty());
+            assert!(self.dispatcher.strays.is_empty() && self.dispatcher.gangs.is_empty());
+            assert!(self.dispatcher.asks.is_empty());
             assert_eq!(self.dispatcher.queue.lines().count(), 0);
             assert_eq!(self.dispatcher.dependents, 0);
             assert!(self.dispatcher.reservation.is_none());
@@ -336,20 +454,19 @@ impl Mirror {
     }
 
     fn check_waits_for_a_reason(&self, job: JobId) {
-        let request = &self.jobs[&job].request;
-        let gang = self.gang(job);
+        let MirrorJob { request, load, .. } = &self.jobs[&job];
         let is_usable = |node: &&NodeName| {
             request.node.as_ref().is_none_or(|pin| pin == *node)
-                && granted(request).fits_in(&self.capacity(node).minus(self.used(node)))
+                && load.fits_in(&self.capacity(node).minus(self.used(node)))
+                && self.pieces(node).fit(std::iter::once(*load))
         };
-        if gang.len() > 1 {
-            let runs = gang.iter().any(|member| self.jobs[member].node.is_some());
+        if self.gang(job).len() > 1 {
             let has_node = self.open_nodes().any(|node| {
                 request.node.as_ref().is_none_or(|pin| pin == node)
-                    && granted(request).fits_in(&self.capacity(node))
+                    && load.fits_in(&self.capacity(node))
             });
             assert!(
-                !(runs && has_node),
+                !(self.is_needed_by(&self.running(), job) && has_node),
                 "{job} lets a running job wait at the other end of a pipe"
             );
             return;
@@ -363,16 +480,13 @@ impl Mirror {
     }
 }
 
-/// As the dispatcher has them in the test, where all pools are known from the start.
-fn loads(resources: &Resources) -> Load {
-    Pools::default().known_load(resources)
-}
+/// The slot of the only pool in these tests that nodes declare.
+const GPUS: usize = 2;
 
-fn granted(request: &Request) -> Load {
-    match request.holds {
-        Holds::Supervisor => Load::NONE,
-        Holds::Worker | Holds::Lends => loads(&request.resources).of_one_job(),
-    }
+fn loads(resources: &Resources) -> Load {
+    let mut pools = Pools::default();
+    pools.allot(resources);
+    pools.known_load(resources)
 }
 
 /// The ends of the pipes of which the job has one end only.

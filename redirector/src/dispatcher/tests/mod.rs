@@ -8,7 +8,7 @@ mod simulation;
 mod situations;
 
 use super::*;
-use crate::model::{Amount, Pool, Resources};
+use crate::model::Resources;
 
 /// Whole cpus and no memory.
 fn cpus(count: u64) -> Resources {
@@ -17,6 +17,17 @@ fn cpus(count: u64) -> Resources {
 
 fn node_name(name: &str) -> NodeName {
     NodeName(name.to_owned())
+}
+
+/// A node joins, with pools that do not come in pieces and as many pipelines as there may be.
+fn join(node: &str, capacity: Resources, max_jobs: Option<u32>) -> Event {
+    Event::NodeJoined {
+        node: node_name(node),
+        capacity,
+        max_jobs,
+        max_supervisors: None,
+        indexed: BTreeMap::new(),
+    }
 }
 
 /// Handles one event and returns what follows.

@@ -9,7 +9,7 @@ use super::{mirror::Mirror, *};
 /// One thing that happens. Jobs and nodes are picked by position among those there are.
 #[derive(Clone, Debug)]
 enum Step {
-    Join { node: u8, cpus: u64, mem: u64, max_jobs: Option<u32> },
+    Join { node: u8, cpus: u64, mem: u64, limits: (Option<u32>, Option<u32>), gpus: Option<u32> },
     Drain { node: u8 },
     Lose { node: u8 },
     Remove { node: u8 },
@@ -26,6 +26,9 @@ enum Step {
 struct Draft {
     half_cpus: u64,
     mem: u64,
+    half_gpus: u64,
+    share: Option<u8>,
+    again: bool,
     node: Option<u8>,
     parent: Option<u8>,
     holds: Holds,
@@ -47,11 +50,24 @@ fn draft() -> impl Strategy<Value = Draft> {
         (0..9_u64, 0..5_u64, prop::option::weighted(0.2, 0..4_u8)),
         (prop::option::weighted(0.3, any::<u8>()), holds, -1..2_i32),
         (pipes, prop::option::weighted(0.5, 1..50_u64)),
+        (
+            prop_oneof![3 => Just(0), 1 => 1..5_u64],
+            prop::option::of(0..3_u8),
+            prop::bool::weighted(0.1),
+        ),
     )
         .prop_map(
-            |((half_cpus, mem, node), (parent, holds, priority), (pipes, time_limit))| Draft {
+            |(
+                (half_cpus, mem, node),
+                (parent, holds, priority),
+                (pipes, time_limit),
+                (half_gpus, share, again),
+            )| Draft {
                 half_cpus,
                 mem,
+                half_gpus,
+                share,
+                again,
                 node,
                 parent,
                 holds,
@@ -62,19 +78,20 @@ fn draft() -> impl Strategy<Value = Draft> {
         )
 }
 
-fn join() -> impl Strategy<Value = Step> {
-    let max_jobs = prop::option::weighted(0.3, 1..4_u32);
-    (0..4_u8, 1..5_u64, 2..6_u64, max_jobs).prop_map(|(node, cpus, mem, max_jobs)| Step::Join {
-        node,
-        cpus,
-        mem,
-        max_jobs,
-    })
+fn gpus() -> PoolName {
+    PoolName::new("gpus").expect("it is one")
+}
+
+fn joined() -> impl Strategy<Value = Step> {
+    let limit = || prop::option::weighted(0.3, 1..4_u32);
+    let gpus = prop::option::weighted(0.5, 1..3_u32);
+    (0..4_u8, 1..5_u64, 2..6_u64, (limit(), limit()), gpus)
+        .prop_map(|(node, cpus, mem, limits, gpus)| Step::Join { node, cpus, mem, limits, gpus })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        2 => join(),
+        2 => joined(),
         1 => (0..4_u8).prop_map(|node| Step::Drain { node }),
         1 => (0..4_u8).prop_map(|node| Step::Lose { node }),
         1 => (0..4_u8).prop_map(|node| Step::Remove { node }),
@@ -95,13 +112,16 @@ impl Draft {
     fn request(&self, running: &BTreeSet<JobId>) -> Request {
         let pipe = |inode: u8| PipeId { device: 1, inode: inode.into() };
         Request {
-            resources: Resources::new(Amount(self.half_cpus * 5_000), self.mem),
+            resources: Resources::new(Amount(self.half_cpus * 5_000), self.mem)
+                .with(gpus(), Amount(self.half_gpus * 5_000)),
             node: self.node.map(|node| node_name(&node.to_string())),
             parent: self.parent.and_then(|position| pick(running, position)),
             holds: self.holds,
             priority: self.priority,
             pipes: self.pipes.iter().map(|&(inode, end)| (pipe(inode), end)).collect(),
             time_limit: self.time_limit,
+            share: self.share.map(|share| JobId(share.into())),
+            again: self.again,
         }
     }
 }
@@ -110,9 +130,14 @@ fn event(step: &Step, mirror: &Mirror, next_job: JobId) -> Option<Event> {
     let name = |node: u8| node_name(&node.to_string());
     let (running, queued) = (mirror.running(), mirror.queued());
     Some(match *step {
-        Step::Join { node, cpus, mem, max_jobs } => {
-            let capacity = Resources::new(Amount::whole(cpus), mem);
-            Event::NodeJoined { node: name(node), capacity, max_jobs }
+        Step::Join { node, cpus, mem, limits: (max_jobs, max_supervisors), gpus: count } => {
+            Event::NodeJoined {
+                node: name(node),
+                capacity: Resources::new(Amount::whole(cpus), mem),
+                max_jobs,
+                max_supervisors,
+                indexed: count.map(|count| (gpus(), count)).into_iter().collect(),
+            }
         }
         Step::Drain { node } => Event::NodeDraining { node: name(node) },
         Step::Lose { node } => Event::NodeLost { node: name(node) },
@@ -122,7 +147,7 @@ fn event(step: &Step, mirror: &Mirror, next_job: JobId) -> Option<Event> {
         }
         Step::Recover { ref draft, node } => {
             let request = draft.request(&running);
-            Event::Recovered { job: next_job, request, node: name(node) }
+            Event::Recovered { job: next_job, request, node: name(node), indices: Vec::new() }
         }
         Step::End { pick: position } => Event::Ended { job: pick(&running, position)? },
         Step::Cancel { pick: position } => Event::Cancelled { job: pick(&queued, position)? },
@@ -151,7 +176,7 @@ proptest! {
 
     #[test]
     fn nothing_is_overcommitted_overtaken_or_left_waiting(
-        first in join(),
+        first in joined(),
         steps in prop::collection::vec(step(), 1..60),
     ) {
         let mut mirror = Mirror::default();
@@ -165,9 +190,14 @@ proptest! {
             }
         }
         for node in 0..4 {
-            let capacity = Resources::new(Amount::whole(4), 5);
-            let node = node_name(&node.to_string());
-            mirror.handle(Event::NodeJoined { node, capacity, max_jobs: None }, now);
+            let event = Event::NodeJoined {
+                node: node_name(&node.to_string()),
+                capacity: Resources::new(Amount::whole(4), 5),
+                max_jobs: None,
+                max_supervisors: None,
+                indexed: BTreeMap::from([(gpus(), 2)]),
+            };
+            mirror.handle(event, now);
         }
         run_to_the_end(&mut mirror, now);
         prop_assert_eq!(mirror.queued(), BTreeSet::new());
@@ -182,8 +212,7 @@ proptest! {
     ) {
         let mut mirror = Mirror::default();
         for (position, &size) in nodes.iter().enumerate() {
-            let node = node_name(&position.to_string());
-            mirror.handle(Event::NodeJoined { node, capacity: cpus(size), max_jobs: None }, 0);
+            mirror.handle(join(&position.to_string(), cpus(size), None), 0);
         }
         let mut kept: Option<(JobId, BTreeSet<JobId>)> = None;
         for (position, &(size, end, ends)) in submissions.iter().enumerate() {

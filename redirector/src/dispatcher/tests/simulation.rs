@@ -13,8 +13,7 @@ fn simulate(nodes: u64, jobs: u64) -> (u64, u64) {
     let mut events = 0;
     for node in 0..nodes {
         let capacity = Resources::new(Amount::whole(16), 64 << 30);
-        let node = node_name(&format!("node{node}"));
-        let event = Event::NodeJoined { node, capacity, max_jobs: None };
+        let event = join(&format!("node{node}"), capacity, None);
         dispatcher.handle(event, Timestamp(0), &mut actions);
     }
     for id in 0..jobs {

@@ -1,8 +1,10 @@
 //! A table of situations. Each line is one event and, behind `->`, all that follows from it.
 //!
 //! ```text
-//! node NAME CPUS [max=JOBS]     drain NAME    lose NAME    remove NAME    at MILLISECONDS
+//! node NAME CPUS [max=JOBS] [pipelines=N] [gpus=PIECES] [POOL=N]
+//! drain NAME                    lose NAME     remove NAME  at MILLISECONDS
 //! submit JOB CPUS [on=NODE] [prio=N] [limit=MS] [parent=JOB] [lends|supervises] [reads=P] [writes=P]
+//!                 [share=JOB] [again] [POOL=TENTHS]
 //! recover JOB CPUS on=NODE      end JOB       cancel JOB   link JOB JOB
 //! ```
 
@@ -354,16 +356,17 @@ fn explanations_name_what_is_short_and_who_is_first() {
         dispatcher.explain(JobId(1)),
         Some(Explanation::Running { node: node(), since: Timestamp(7), lending: false })
     );
-    let waits = |shortage, behind| {
-        let reason = Wait::Room { node: node(), shortage };
+    let waits = |shortage, behind, held_by: &[u64]| {
+        let held_by = held_by.iter().copied().map(JobId).collect();
+        let reason = Wait::Room { node: node(), shortage, held_by };
         Some(Explanation::Waiting { since: Timestamp(7), reason, behind })
     };
     let short = |asked| Shortage::Resource { pool: Pool::Cpus, asked, available: 0 };
-    assert_eq!(dispatcher.explain(JobId(2)), waits(short(20_000), None));
-    assert_eq!(dispatcher.explain(JobId(4)), waits(short(10_000), Some(JobId(2))));
+    assert_eq!(dispatcher.explain(JobId(2)), waits(short(20_000), None, &[1, 3]));
+    assert_eq!(dispatcher.explain(JobId(4)), waits(short(10_000), Some(JobId(2)), &[1, 3]));
 
     handle(&mut dispatcher, parse("node n 4 max=2"), 9);
-    assert_eq!(dispatcher.explain(JobId(2)), waits(Shortage::Jobs { limit: 2 }, None));
+    assert_eq!(dispatcher.explain(JobId(2)), waits(Shortage::Jobs { limit: 2 }, None, &[1, 3]));
 
     handle(&mut dispatcher, parse("drain n"), 9);
     let reason = Wait::Node { node: Some(node()) };
@@ -410,11 +413,7 @@ fn parse(line: &str) -> Event {
     let job = |at: usize| JobId(words[at].parse().expect("the number of a job"));
     let node = || node_name(words[1]);
     match words[0] {
-        "node" => Event::NodeJoined {
-            node: node(),
-            capacity: cpus(words[2].parse().expect("a number of cpus")),
-            max_jobs: words.get(3).map(|max| max[4..].parse().expect("max=JOBS")),
-        },
+        "node" => node_joined(&words[1..]),
         "drain" => Event::NodeDraining { node: node() },
         "lose" => Event::NodeLost { node: node() },
         "remove" => Event::NodeRemoved { node: node() },
@@ -425,10 +424,30 @@ fn parse(line: &str) -> Event {
         "recover" => {
             let mut request = request(&words[2..]);
             let node = request.node.take().expect("on=NODE");
-            Event::Recovered { job: job(1), request, node }
+            Event::Recovered { job: job(1), request, node, indices: Vec::new() }
         }
         other => panic!("no such event: {other}"),
     }
+}
+
+fn node_joined(words: &[&str]) -> Event {
+    let (mut max_jobs, mut max_supervisors, mut indexed) = (None, None, BTreeMap::new());
+    let mut capacity = cpus(words[1].parse().expect("a number of cpus"));
+    for word in &words[2..] {
+        let (key, value) = word.split_once('=').expect("KEY=VALUE");
+        let number = || value.parse::<u32>().expect("a number");
+        match key {
+            "max" => max_jobs = Some(number()),
+            "pipelines" => max_supervisors = Some(number()),
+            "gpus" => drop(indexed.insert(pool(key), number())),
+            other => drop(capacity.others.insert(pool(other), Amount::whole(number().into()))),
+        }
+    }
+    Event::NodeJoined { node: node_name(words[0]), capacity, max_jobs, max_supervisors, indexed }
+}
+
+fn pool(name: &str) -> PoolName {
+    PoolName::new(name).expect("the name of a pool")
 }
 
 fn request(words: &[&str]) -> Request {
@@ -449,7 +468,12 @@ fn request(words: &[&str]) -> Request {
             "supervises" => request.holds = Holds::Supervisor,
             "reads" => request.pipes.push((pipe(), End::Read)),
             "writes" => request.pipes.push((pipe(), End::Write)),
-            other => panic!("no such attribute: {other}"),
+            "share" => request.share = Some(JobId(number() as u64)),
+            "again" => request.again = true,
+            other => {
+                let tenths = value.parse::<u64>().expect("a number of tenths");
+                request.resources.others.insert(pool(other), Amount(tenths * 1_000));
+            }
         }
     }
     request
@@ -457,7 +481,10 @@ fn request(words: &[&str]) -> Request {
 
 fn write(action: &Action) -> String {
     match action {
-        Action::Start { job, node, .. } => format!("start {job} {node}"),
+        Action::Start { job, node, indices, .. } => {
+            let pieces = indices.iter().map(|(pool, pieces)| format!(" {pool}{pieces:?}"));
+            format!("start {job} {node}{}", pieces.collect::<String>())
+        }
         Action::Lost { job, node } => format!("lost {job} {node}"),
         Action::Refuse { job, reason: Refusal::UnknownPool { pool, .. } } => {
             format!("refuse {job} unknown {pool}")

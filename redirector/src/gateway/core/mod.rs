@@ -117,7 +117,13 @@ impl Core {
             last_activity: Instant::now(),
             stopping: false,
         };
-        core.dispatch(Event::NodeJoined { node, capacity, max_jobs: None });
+        core.dispatch(Event::NodeJoined {
+            node,
+            capacity,
+            max_jobs: None,
+            max_supervisors: None,
+            indexed: std::collections::BTreeMap::new(),
+        });
         core.recover(unfinished);
         core.commit();
         Ok(core)
@@ -188,7 +194,7 @@ impl Core {
         self.dispatcher.handle(event, now, &mut actions);
         for action in actions {
             match action {
-                Action::Start { job, node, resources } => self.grant(job, node, resources),
+                Action::Start { job, node, resources, .. } => self.grant(job, node, resources),
                 Action::Refuse { job, reason } => self.refuse(job, &reason.to_string()),
                 // This gateway's only node is the computer it runs on.
                 Action::Lost { .. } => {}

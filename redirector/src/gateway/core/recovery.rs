@@ -40,7 +40,7 @@ impl Core {
             let has_client = processes::is_client(record.client_pid);
             if record.state == State::Running {
                 let node = self.setup.node.clone();
-                self.dispatch(Event::Recovered { job, request, node });
+                self.dispatch(Event::Recovered { job, request, node, indices: Vec::new() });
             } else if has_client {
                 // In its old place: not when its client comes back, but now.
                 self.dispatch(Event::Submitted { job, request });

@@ -133,7 +133,7 @@ impl Core {
                     live.state = State::Running;
                 }
                 self.journal.write(Write::Start { job, node: node.clone(), at: Timestamp::now() });
-                self.dispatch(Event::Recovered { job, request, node });
+                self.dispatch(Event::Recovered { job, request, node, indices: Vec::new() });
             }
             (_, Stage::Running) => {}
         }
@@ -251,7 +251,7 @@ impl Core {
             },
             priority,
             pipes: pipes.iter().map(pipe).collect(),
-            time_limit: None,
+            ..Request::default()
         }
     }
 }
