@@ -232,7 +232,7 @@ impl Dispatcher {
                 members
                     .at(end)
                     .iter()
-                    .any(|&job| self.jobs.get(job).is_some_and(|j| j.is_running()))
+                    .any(|&job| self.jobs.get(job).is_some_and(super::job::Job::is_running))
             })
         };
         Served { read: runs_at(End::Read), write: runs_at(End::Write), claimed: false }

@@ -18,14 +18,17 @@ const WHOLE: u64 = Amount::ONE.0;
 /// Which pieces a job was given, by the slot of the pool: whole ones first, then the one of which
 /// it has a part. Nearly all jobs have none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Indices(Option<Box<[(usize, Vec<u32>)]>>);
+pub(super) struct Indices(Option<Box<[PoolIndices]>>);
+
+/// A slot, and which pieces of the pool in it.
+type PoolIndices = (usize, Vec<u32>);
 
 impl Indices {
-    pub(super) fn new(indices: Vec<(usize, Vec<u32>)>) -> Self {
+    pub(super) fn new(indices: Vec<PoolIndices>) -> Self {
         Self((!indices.is_empty()).then(|| indices.into()))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(usize, Vec<u32>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PoolIndices> {
         self.0.iter().flat_map(|indices| indices.iter())
     }
 

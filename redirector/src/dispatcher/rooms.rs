@@ -35,14 +35,14 @@ struct Room {
 /// the processor's caches.
 #[derive(Clone, Debug)]
 pub(super) struct Rooms {
-    rooms: Vec<Room>,
+    free: Vec<Room>,
     capacities: Vec<Load>,
     leaves: usize,
 }
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { rooms: vec![Room::default(); 2], capacities: vec![Load::NONE; 2], leaves: 1 }
+        Self { free: vec![Room::default(); 2], capacities: vec![Load::NONE; 2], leaves: 1 }
     }
 }
 
@@ -95,7 +95,7 @@ impl Rooms {
         load: &Load,
         accept: &mut impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
-        let room = &self.rooms[at];
+        let room = &self.free[at];
         if !room.open || !load.fits_in(&room.free) {
             return None;
         }
@@ -114,10 +114,10 @@ impl Rooms {
         search: &mut Search,
     ) {
         search.left = search.left.saturating_sub(1);
-        if !self.rooms[at].open || !load.fits_in(&self.capacities[at]) {
+        if !self.free[at].open || !load.fits_in(&self.capacities[at]) {
             return;
         }
-        let missing = load.missing(&self.rooms[at].free);
+        let missing = load.missing(&self.free[at].free);
         if search.best.is_some_and(|(least, node)| {
             search.left == 0 || (missing, self.first_node_below(at)) >= (least, node)
         }) {
@@ -129,7 +129,7 @@ impl Rooms {
             }
             return;
         }
-        let lacks = |child: usize| load.missing(&self.rooms[child].free);
+        let lacks = |child: usize| load.missing(&self.free[child].free);
         let right_is_closer = usize::from(lacks(2 * at + 1) < lacks(2 * at));
         self.closest_below(2 * at + right_is_closer, load, accept, search);
         self.closest_below(2 * at + 1 - right_is_closer, load, accept, search);
@@ -151,15 +151,15 @@ impl Rooms {
             self.double();
         }
         let mut at = self.leaves + node.get();
-        self.rooms[at] = room;
+        self.free[at] = room;
         while at > 1 {
             at /= 2;
-            let (left, right) = (&self.rooms[2 * at], &self.rooms[2 * at + 1]);
+            let (left, right) = (&self.free[2 * at], &self.free[2 * at + 1]);
             let most = Room { free: left.free.max(right.free), open: left.open || right.open };
-            if self.rooms[at] == most {
+            if self.free[at] == most {
                 break;
             }
-            self.rooms[at] = most;
+            self.free[at] = most;
         }
     }
 
@@ -176,10 +176,10 @@ impl Rooms {
     }
 
     fn double(&mut self) {
-        let rooms = self.rooms[self.leaves..].to_vec();
+        let rooms = self.free[self.leaves..].to_vec();
         let capacities = self.capacities[self.leaves..].to_vec();
         self.leaves *= 2;
-        self.rooms = vec![Room::default(); 2 * self.leaves];
+        self.free = vec![Room::default(); 2 * self.leaves];
         self.capacities = vec![Load::NONE; 2 * self.leaves];
         for (position, (room, capacity)) in rooms.into_iter().zip(capacities).enumerate() {
             self.set_room(NodeIndex::new(position), room);

@@ -1,0 +1,23 @@
+//! The dispatcher in virtual time: a million jobs on ten thousand nodes, and what a decision costs.
+//!
+//! ```sh
+//! cargo bench -p redirector --bench simulation
+//! ```
+//!
+//! First a whole cluster's life ([`cluster`]): it ends with a panic, and a status other than 0, if
+//! anything is over-committed, starved, lost or run twice. Then a table ([`cost`]): decisions per
+//! second and bytes per queued job, for queues and clusters of several sizes.
+
+mod allocator;
+mod cluster;
+mod cost;
+mod work;
+
+fn main() {
+    // 'cargo test --benches' only wants to know whether this runs.
+    let is_test = std::env::args().any(|argument| argument == "--test");
+    let (jobs, nodes) = if is_test { (20_000, 200) } else { (1_000_000, 10_000) };
+    cluster::run(jobs, nodes);
+    println!();
+    cost::run(if is_test { &[1_000] } else { &[1_000, 10_000, 100_000, 1_000_000] });
+}
