@@ -1,27 +1,34 @@
 //! The heads of all lines: which is the first, and which is the first of use to a node.
 //!
-//! A binary tree over the lines; each branch knows the earliest place below it and, pool by pool,
-//! the least that any line below it needs. A search goes down the earlier branch first, and skips
-//! those that need more than the node has or come after what was found already:
+//! Lines that need as much as each other are of use to the same nodes; they are one *group*, in the
+//! order of their heads. There are tens of thousands of ways in which three jobs joined by pipes
+//! can ask for something, and some hundreds of sums.
+//!
+//! Over the groups there is a binary tree; each branch knows the earliest place below it and, pool
+//! by pool, the least that any group below it needs. A search goes down the earlier branch first,
+//! and skips those that need more than the node has or come after what was found already:
 //!
 //! ```text
 //!                  place 3                    a node with 2 cpus free:
 //!                 needs 1 cpu                 the left branch is the earlier one,
-//!            ┌────────┴────────┐              but its line 0 needs too much;
-//!         place 3           place 4           line 1 would do, at place 7;
+//!            ┌────────┴────────┐              but its group 0 needs too much;
+//!         place 3           place 4           group 1 would do, at place 7;
 //!        needs 2 cpus      needs 1 cpu        the right branch begins at place 4, before 7:
-//!       ┌────┴────┐       ┌────┴────┐         its line 3 at place 5 is the answer
-//!     line 0   line 1   line 2   line 3
+//!       ┌────┴────┐       ┌────┴────┐         its group 3 at place 5 is the answer
+//!    group 0   group 1  group 2  group 3
 //!    place 3   place 7  place 4  place 5
 //!     8 cpus   2 cpus   4 cpus   1 cpu
 //! ```
 
+use std::{collections::BTreeMap, ops::Bound};
+
 use super::{
+    hasher::FastMap,
     load::Load,
     queue::{LineIndex, Place},
 };
 
-/// One line, or all lines below a branch.
+/// One group, or all groups below a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Branch {
     first: Place,
@@ -36,28 +43,51 @@ impl Branch {
     }
 }
 
-/// The tree, stored level by level: the children of `i` are `2i` and `2i + 1`.
+/// The groups and the tree over them, stored level by level: the children of `i` are `2i` and
+/// `2i + 1`.
 #[derive(Debug)]
 pub(super) struct Heads {
+    groups: Vec<BTreeMap<Place, LineIndex>>,
+    unused: Vec<usize>,
+    by_need: FastMap<Load, usize>,
     tree: Vec<Branch>,
     leaves: usize,
 }
 
 impl Default for Heads {
     fn default() -> Self {
-        Self { tree: vec![Branch::EMPTY; 2], leaves: 1 }
+        Self {
+            groups: Vec::new(),
+            unused: Vec::new(),
+            by_need: FastMap::default(),
+            tree: vec![Branch::EMPTY; 2],
+            leaves: 1,
+        }
     }
 }
 
 impl Heads {
-    /// Records a line's head and the least that a node must have to be of use to it.
-    pub(super) fn set(&mut self, line: LineIndex, first: Place, need: Load) {
-        self.replace(line, Branch { first, need });
+    /// Enters a line's head with the least that a node must have to be of use to it.
+    pub(super) fn insert(&mut self, need: Load, head: Place, line: LineIndex) {
+        let group = *self.by_need.entry(need).or_insert_with(|| {
+            self.unused.pop().unwrap_or_else(|| {
+                self.groups.push(BTreeMap::new());
+                self.groups.len() - 1
+            })
+        });
+        self.groups[group].insert(head, line);
+        self.publish(group, need);
     }
 
-    /// Takes a line out.
-    pub(super) fn clear(&mut self, line: LineIndex) {
-        self.replace(line, Branch::EMPTY);
+    /// Takes a head out.
+    pub(super) fn remove(&mut self, need: Load, head: Place) {
+        let Some(&group) = self.by_need.get(&need) else { return };
+        self.groups[group].remove(&head);
+        if self.groups[group].is_empty() {
+            self.by_need.remove(&need);
+            self.unused.push(group);
+        }
+        self.publish(group, need);
     }
 
     /// The earliest head.
@@ -70,7 +100,8 @@ impl Heads {
         while at < self.leaves {
             at = 2 * at + usize::from(self.tree[2 * at].first != first);
         }
-        Some((first, LineIndex::new(at - self.leaves)))
+        let (&head, &line) = self.groups[at - self.leaves].first_key_value()?;
+        Some((head, line))
     }
 
     /// The earliest head behind `after` that needs no more than `free`.
@@ -79,19 +110,29 @@ impl Heads {
         free: &Load,
         after: Option<Place>,
     ) -> Option<(Place, LineIndex)> {
-        let mut best = (Place::LAST, 0);
+        let mut best = None;
         self.search(1, free, after, &mut best);
-        (best.0 != Place::LAST).then(|| (best.0, LineIndex::new(best.1 - self.leaves)))
+        best
     }
 
-    fn search(&self, at: usize, free: &Load, after: Option<Place>, best: &mut (Place, usize)) {
+    fn search(
+        &self,
+        at: usize,
+        free: &Load,
+        after: Option<Place>,
+        best: &mut Option<(Place, LineIndex)>,
+    ) {
         let branch = &self.tree[at];
-        if branch.first >= best.0 || !branch.need.fits_in(free) {
+        if best.is_some_and(|(head, _)| branch.first >= head) || !branch.need.fits_in(free) {
             return;
         }
         if at >= self.leaves {
-            if after.is_none_or(|after| branch.first > after) {
-                *best = (branch.first, at);
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let mut behind = self.groups[at - self.leaves].range((from, Bound::Unbounded));
+            if let Some((&head, &line)) = behind.next()
+                && best.is_none_or(|(earlier, _)| head < earlier)
+            {
+                *best = Some((head, line));
             }
             return;
         }
@@ -100,11 +141,21 @@ impl Heads {
         self.search(2 * at + 1 - right_is_earlier, free, after, best);
     }
 
-    fn replace(&mut self, line: LineIndex, branch: Branch) {
-        while line.get() >= self.leaves {
+    /// Writes into the tree what a group has come to be.
+    fn publish(&mut self, group: usize, need: Load) {
+        while group >= self.leaves {
             self.double();
         }
-        let mut at = self.leaves + line.get();
+        let first = self.groups[group].first_key_value();
+        let branch = first.map_or(Branch::EMPTY, |(&first, _)| Branch { first, need });
+        self.replace(group, branch);
+    }
+
+    fn replace(&mut self, group: usize, branch: Branch) {
+        let mut at = self.leaves + group;
+        if self.tree[at] == branch {
+            return;
+        }
         self.tree[at] = branch;
         while at > 1 {
             at /= 2;
@@ -117,11 +168,11 @@ impl Heads {
     }
 
     fn double(&mut self) {
-        let lines = self.tree[self.leaves..].to_vec();
+        let groups = self.tree[self.leaves..].to_vec();
         self.leaves *= 2;
         self.tree = vec![Branch::EMPTY; 2 * self.leaves];
-        for (position, branch) in lines.into_iter().enumerate() {
-            self.replace(LineIndex::new(position), branch);
+        for (group, branch) in groups.into_iter().enumerate() {
+            self.replace(group, branch);
         }
     }
 }

@@ -73,6 +73,7 @@ impl Load {
         self.combine(&other, u64::max, u32::max)
     }
 
+    #[inline]
     pub(super) fn fits_in(&self, room: &Self) -> bool {
         self.slots <= room.slots
             && self.supervisors <= room.supervisors
@@ -81,7 +82,8 @@ impl Load {
 
     /// As [`Load::fits_in`], whatever the number of jobs and supervisors.
     pub(super) fn amounts_fit_in(&self, room: &Self) -> bool {
-        self.first_short(room).is_none()
+        // Without a way out: the processor compares several at once.
+        (0..POOLS).fold(true, |fits, slot| fits & (self.amounts[slot] <= room.amounts[slot]))
     }
 
     /// The first pool of which `room` has less, by its slot in the table.

@@ -429,20 +429,24 @@ impl Dispatcher {
         if self.is_reserved(node) {
             self.release_reservation();
         }
-        for (job, reason) in self.newly_impossible() {
+        let sizes_changed = std::mem::take(&mut self.nodes.sizes_changed);
+        let lines = if sizes_changed { self.queue.all() } else { self.queue.choosy() };
+        for (job, reason) in self.newly_impossible(&lines) {
             self.forget(job);
             actions.push(Action::Refuse { job, reason });
         }
+        let lines = if sizes_changed { self.queue.all() } else { self.queue.choosy() };
         let nodes = &self.nodes;
-        self.queue.refresh_feasible(|asks| feasible(nodes, asks));
+        self.queue.refresh(&lines, |asks| feasible(nodes, asks));
         self.freed.push(Reverse(node));
         self.reconsider_first = true;
     }
 
-    /// The queued jobs that no node can run any more.
-    fn newly_impossible(&self) -> BTreeMap<JobId, Refusal> {
+    /// The jobs in these lines that no node can run any more.
+    fn newly_impossible(&self, lines: &[queue::LineIndex]) -> BTreeMap<JobId, Refusal> {
         let is_possible = |ask: &Ask| self.nodes.may_ever_hold(&ask.load, ask.pin);
-        let lines = self.queue.lines().filter(|line| !line.asks.iter().all(is_possible));
+        let lines = lines.iter().map(|&line| &self.queue[line]);
+        let lines = lines.filter(|line| !line.asks.iter().all(is_possible));
         let units = lines.flat_map(queue::Line::units);
         let jobs = units.flat_map(|unit| self.members(unit.job));
         jobs.filter_map(|job| Some((job, self.refusal(&self.asks[self.jobs[job].ask])?))).collect()

@@ -81,6 +81,8 @@ pub(super) struct Nodes {
     table: Vec<Node>,
     by_name: HashMap<NodeName, NodeIndex>,
     rooms: Rooms,
+    /// There are nodes of a size of which there were none, or no more nodes of some size.
+    pub(super) sizes_changed: bool,
     /// A node has got, or has not any more, a place for a supervisor.
     pub(super) supervisors_changed: bool,
     /// Open nodes by what they have: far fewer entries than nodes, so "is any large enough?" is
@@ -283,6 +285,7 @@ impl Nodes {
         ];
         for (_, list) in lists.into_iter().filter(|(belongs, _)| *belongs) {
             let nodes = list.entry(capacity).or_default();
+            self.sizes_changed |= nodes.is_empty();
             if is_listed {
                 nodes.insert(index);
             } else {
@@ -290,6 +293,7 @@ impl Nodes {
             }
             if nodes.is_empty() {
                 list.remove(&capacity);
+                self.sizes_changed = true;
             }
         }
     }

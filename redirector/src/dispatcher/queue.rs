@@ -11,12 +11,7 @@
 //!              2 + 1    ▸ gang 7             (a | b)
 //! ```
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
 use super::{
     asks::{Ask, AskIndex},
@@ -88,6 +83,8 @@ pub(super) struct Line {
     pub(super) least: Load,
     /// A node with less is of no use, unless the line's unit is the first of all.
     need: Load,
+    /// All members have time limits.
+    is_limited: bool,
     /// Some node could run every member, were it idle. Other lines are passed over.
     feasible: bool,
     units: BTreeSet<Place>,
@@ -100,17 +97,60 @@ impl Line {
         first.filter(|_| self.asks.iter().all(|ask| ask.pin == first))
     }
 
+    /// What a node must have to be of use to the line with this head.
+    fn need_of(&self, head: Place) -> Load {
+        if head.urgency == Urgency::JoinsRunning { Load::NONE } else { self.need }
+    }
+
     pub(super) fn is_feasible(&self) -> bool {
         self.feasible
     }
 
-    fn has_supervisors(&self) -> bool {
-        self.asks.iter().any(|ask| ask.load.supervisors > 0)
+    fn is_choosy(&self) -> bool {
+        self.asks.iter().any(|ask| ask.load.supervisors > 0 || ask.pin.is_some())
     }
 
     /// Its units, the first of them first.
     pub(super) fn units(&self) -> impl Iterator<Item = Place> {
         self.units.iter().copied()
+    }
+}
+
+/// Heads of lines, those apart whose units are ended by a time limit: these may overtake the first
+/// in the queue where others may not.
+#[derive(Debug, Default)]
+struct Lanes {
+    limited: Heads,
+    unlimited: Heads,
+}
+
+impl Lanes {
+    fn of(&mut self, is_limited: bool) -> &mut Heads {
+        if is_limited { &mut self.limited } else { &mut self.unlimited }
+    }
+
+    fn first_for(&self, room: &Room, after: Option<Place>) -> Option<(Place, LineIndex)> {
+        let limited = self.limited.first_for(&room.free, after);
+        let unlimited = self.unlimited.first_for(&room.to_overtake, after);
+        earlier(limited, unlimited)
+    }
+}
+
+/// What a node has to offer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) free: Load,
+    /// To those behind the first in the queue that may run for any time.
+    pub(super) to_overtake: Load,
+}
+
+fn earlier(
+    a: Option<(Place, LineIndex)>,
+    b: Option<(Place, LineIndex)>,
+) -> Option<(Place, LineIndex)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if a.0 < b.0 { a } else { b }),
+        (a, b) => a.or(b),
     }
 }
 
@@ -121,11 +161,12 @@ pub(super) struct Queue {
     unused: Vec<LineIndex>,
     by_asks: FastMap<Box<[AskIndex]>, LineIndex>,
     /// Of all feasible lines. Those that wait for one node need more than there is in here.
-    heads: Heads,
+    heads: Lanes,
     /// Of those feasible lines that wait for one node.
-    pinned: FastMap<NodeIndex, BTreeMap<Place, LineIndex>>,
-    /// The lines whose members take places of supervisors.
-    supervisors: BTreeSet<LineIndex>,
+    pinned: FastMap<NodeIndex, Lanes>,
+    /// The lines with members that are bound to a node or take a supervisor's place: whether these
+    /// are feasible depends on more than on how large nodes are.
+    choosy: BTreeSet<LineIndex>,
 }
 
 impl std::ops::Index<LineIndex> for Queue {
@@ -159,14 +200,14 @@ impl Queue {
         if self[index].units.is_empty() {
             let line = self.lines[index.get()].take().expect("it was just looked at");
             self.by_asks.remove(&line.key);
-            self.supervisors.remove(&index);
+            self.choosy.remove(&index);
             self.unused.push(index);
         }
     }
 
     /// The first unit of all that some node could run.
     pub(super) fn head(&self) -> Option<(Place, LineIndex)> {
-        self.heads.first()
+        earlier(self.heads.limited.first(), self.heads.unlimited.first())
     }
 
     /// Whether this is the first unit of its line.
@@ -174,50 +215,20 @@ impl Queue {
         self[index].units.first() == Some(&place)
     }
 
-    /// The first head behind `after` to which a node with `free` can be of use.
+    /// The first head behind `after` to which a node with that room can be of use.
     pub(super) fn next_for(
         &self,
         node: NodeIndex,
-        free: &Load,
+        room: &Room,
         after: Option<Place>,
     ) -> Option<(Place, LineIndex)> {
-        let anywhere = self.heads.first_for(free, after);
-        let pinned = self.pinned.get(&node).and_then(|heads| {
-            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            heads
-                .range((from, Bound::Unbounded))
-                .find(|&(place, &line)| {
-                    place.urgency == Urgency::JoinsRunning || self[line].need.fits_in(free)
-                })
-                .map(|(&place, &line)| (place, line))
-        });
-        match (anywhere, pinned) {
-            (Some(a), Some(b)) => Some(if a.0 < b.0 { a } else { b }),
-            (a, b) => a.or(b),
-        }
+        let pinned = self.pinned.get(&node).and_then(|lanes| lanes.first_for(room, after));
+        earlier(self.heads.first_for(room, after), pinned)
     }
 
-    /// Asks again which lines some node could run.
-    pub(super) fn refresh_feasible(&mut self, feasible: impl Fn(&[Ask]) -> bool) {
-        self.refresh(self.indices(), feasible);
-    }
-
-    /// The same for those lines only whose members take places of supervisors.
-    pub(super) fn refresh_supervisors(&mut self, feasible: impl Fn(&[Ask]) -> bool) {
-        self.refresh(self.supervisors.iter().copied().collect(), feasible);
-    }
-
-    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.lines.iter().flatten()
-    }
-
-    fn indices(&self) -> Vec<LineIndex> {
-        let used = self.lines.iter().enumerate().filter(|(_, line)| line.is_some());
-        used.map(|(position, _)| LineIndex::new(position)).collect()
-    }
-
-    fn refresh(&mut self, lines: Vec<LineIndex>, feasible: impl Fn(&[Ask]) -> bool) {
-        for index in lines {
+    /// Asks again which of these lines some node could run.
+    pub(super) fn refresh(&mut self, lines: &[LineIndex], feasible: impl Fn(&[Ask]) -> bool) {
+        for &index in lines {
             let is_feasible = feasible(&self[index].asks);
             if self[index].feasible != is_feasible {
                 let head = self[index].units.first().copied();
@@ -228,6 +239,17 @@ impl Queue {
         }
     }
 
+    /// All lines.
+    pub(super) fn all(&self) -> Vec<LineIndex> {
+        let used = self.lines.iter().enumerate().filter(|(_, line)| line.is_some());
+        used.map(|(position, _)| LineIndex::new(position)).collect()
+    }
+
+    /// The lines that may be feasible or not while nodes are as large as before.
+    pub(super) fn choosy(&self) -> Vec<LineIndex> {
+        self.choosy.iter().copied().collect()
+    }
+
     fn add_line(&mut self, key: &[AskIndex], (asks, feasible): (Arc<[Ask]>, bool)) -> LineIndex {
         let index = self.unused.pop().unwrap_or_else(|| {
             self.lines.push(None);
@@ -235,11 +257,12 @@ impl Queue {
         });
         let least = asks.iter().map(|ask| ask.load).reduce(Load::min).unwrap_or_default();
         let need = together(&asks).map_or(least, |together| together.load);
+        let is_limited = asks.iter().all(|ask| ask.time_limit.is_some());
         let key = Box::<[AskIndex]>::from(key);
         self.by_asks.insert(key.clone(), index);
-        let line = Line { asks, key, least, need, feasible, units: BTreeSet::new() };
-        if line.has_supervisors() {
-            self.supervisors.insert(index);
+        let line = Line { asks, key, least, need, is_limited, feasible, units: BTreeSet::new() };
+        if line.is_choosy() {
+            self.choosy.insert(index);
         }
         self.lines[index.get()] = Some(line);
         index
@@ -257,28 +280,29 @@ impl Queue {
     }
 
     fn publish_head(&mut self, index: LineIndex) {
-        let line = self.lines[index.get()].as_ref().expect("a unit's line exists");
-        let head = line.units.first().copied().filter(|_| line.feasible);
-        let Some(head) = head else {
-            self.heads.clear(index);
-            return;
-        };
-        let need = if let Some(node) = line.only_node() {
-            self.pinned.entry(node).or_default().insert(head, index);
-            Load::MOST
-        } else if head.urgency == Urgency::JoinsRunning {
-            Load::NONE
+        let line = &self[index];
+        let Some(head) = line.units.first().copied().filter(|_| line.feasible) else { return };
+        let (need, is_limited) = (line.need_of(head), line.is_limited);
+        if let Some(node) = line.only_node() {
+            self.pinned.entry(node).or_default().of(is_limited).insert(need, head, index);
+            self.heads.of(is_limited).insert(Load::MOST, head, index);
         } else {
-            line.need
-        };
-        self.heads.set(index, head, need);
+            self.heads.of(is_limited).insert(need, head, index);
+        }
     }
 
     fn forget_head(&mut self, index: LineIndex, head: Option<Place>) {
-        let Some((node, head)) = self[index].only_node().zip(head) else { return };
-        if let Some(heads) = self.pinned.get_mut(&node) {
-            heads.remove(&head);
-            if heads.is_empty() {
+        let line = &self[index];
+        let Some(head) = head.filter(|_| line.feasible) else { return };
+        let (need, is_limited) = (line.need_of(head), line.is_limited);
+        let Some(node) = line.only_node() else {
+            self.heads.of(is_limited).remove(need, head);
+            return;
+        };
+        self.heads.of(is_limited).remove(Load::MOST, head);
+        if let Some(lanes) = self.pinned.get_mut(&node) {
+            lanes.of(is_limited).remove(need, head);
+            if lanes.limited.first().is_none() && lanes.unlimited.first().is_none() {
                 self.pinned.remove(&node);
             }
         }

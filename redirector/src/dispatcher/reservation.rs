@@ -27,7 +27,7 @@ use super::{
     job::{Holding, State},
     load::Load,
     nodes::NodeIndex,
-    queue::Place,
+    queue::{Place, Room},
 };
 use crate::model::JobId;
 
@@ -41,6 +41,15 @@ pub(super) struct Reservation {
     pub(super) shares: BTreeMap<NodeIndex, Load>,
     /// The jobs that have overtaken it on its nodes, with what they asked for.
     overtakers: BTreeMap<JobId, (NodeIndex, Load)>,
+}
+
+impl Reservation {
+    /// What is not for others on that node: its share, and what has been given to overtakers.
+    fn kept(&self, node: NodeIndex) -> Option<Load> {
+        let share = self.shares.get(&node)?;
+        let overtakers = self.overtakers.values().filter(|(on, _)| *on == node);
+        Some(share.plus(Load::sum(overtakers.map(|&(_, load)| load))))
+    }
 }
 
 impl Dispatcher {
@@ -81,12 +90,21 @@ impl Dispatcher {
         self.reservation.as_ref().is_some_and(|kept| kept.shares.contains_key(&node))
     }
 
+    /// What a node has to offer: where room is kept, those without a time limit may take no more
+    /// than is left beside it.
+    pub(super) fn room(&self, node: NodeIndex) -> Room {
+        let free = self.nodes[node].free();
+        let kept = self.reservation.as_ref().and_then(|reservation| reservation.kept(node));
+        let to_overtake =
+            kept.map_or(free, |kept| free.min(self.nodes[node].capacity().minus(kept)));
+        Room { free, to_overtake }
+    }
+
     /// Whether what is asked for may start there before the first unit in the queue.
     pub(super) fn may_overtake(&self, ask: &Ask, node: NodeIndex, now: Timestamp) -> bool {
         let Some(reservation) = &self.reservation else { return true };
         let Some(&share) = reservation.shares.get(&node) else { return true };
-        let overtakers = reservation.overtakers.values().filter(|(on, _)| *on == node);
-        let kept = share.plus(Load::sum(overtakers.map(|&(_, load)| load)));
+        let kept = reservation.kept(node).unwrap_or_default();
         // Enough may be free and yet in pieces too small: nobody overtakes on those.
         let fits = kept.plus(ask.load).fits_in(&self.nodes[node].capacity())
             && !self.nodes[node].pieces.compete(&share, &ask.load);

@@ -20,8 +20,8 @@ impl Dispatcher {
     pub(super) fn settle(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         loop {
             if std::mem::take(&mut self.nodes.supervisors_changed) {
-                let nodes = &self.nodes;
-                self.queue.refresh_supervisors(|asks| feasible(nodes, asks));
+                let (nodes, lines) = (&self.nodes, self.queue.choosy());
+                self.queue.refresh(&lines, |asks| feasible(nodes, asks));
             } else if let Some(Reverse(node)) = self.freed.pop() {
                 while self.freed.peek() == Some(&Reverse(node)) {
                     self.freed.pop();
@@ -39,17 +39,18 @@ impl Dispatcher {
 
     /// Offers a node to those who wait, in their order.
     fn fill(&mut self, node: NodeIndex, now: Timestamp, actions: &mut Vec<Action>) {
-        // The first may be a gang that makes do with less than it needs to be together.
-        if let Some((unit, line)) = self.queue.head()
-            && self.queue[line].asks.len() > 1
-            && self.nodes[node].is_open()
-            && self.queue[line].least.fits_in(&self.nodes[node].free())
-        {
-            self.try_start(unit, line, Some(node), now, actions);
-        }
+        // The first is not bound to what is left beside it, and as a gang it makes do with less
+        // than it needs to be together.
+        while self.nodes[node].is_open()
+            && let Some((unit, line)) = self.queue.head()
+            && (unit.urgency == Urgency::JoinsRunning
+                || self.queue[line].least.fits_in(&self.nodes[node].free()))
+            && self.try_start(unit, line, Some(node), now, actions)
+        {}
         let mut after = None;
         while self.nodes[node].is_open()
-            && let Some((unit, line)) = self.queue.next_for(node, &self.nodes[node].free(), after)
+            && let room = self.room(node)
+            && let Some((unit, line)) = self.queue.next_for(node, &room, after)
         {
             after = Some(unit);
             self.try_start(unit, line, Some(node), now, actions);

@@ -444,7 +444,7 @@ impl Mirror {
             assert!(self.dispatcher.pipes.is_empty());
             assert!(self.dispatcher.strays.is_empty() && self.dispatcher.gangs.is_empty());
             assert!(self.dispatcher.asks.is_empty());
-            assert_eq!(self.dispatcher.queue.lines().count(), 0);
+            assert_eq!(self.dispatcher.queue.all().len(), 0);
             assert_eq!(self.dispatcher.dependents, 0);
             assert!(self.dispatcher.reservation.is_none());
         }
