@@ -8,4 +8,5 @@ PATH=$PATH:$HOME/.cargo/bin
 
 cargo build --release --locked --features integration/benches --lib --bins \
     -p redirector -p shim -p redhook-baseline -p integration
+cargo bench --locked -p redirector --bench simulation
 exec target/release/costs "$@"

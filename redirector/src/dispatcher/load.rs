@@ -83,7 +83,8 @@ impl Load {
     /// As [`Load::fits_in`], whatever the number of jobs and supervisors.
     pub(super) fn amounts_fit_in(&self, room: &Self) -> bool {
         // Without a way out: the processor compares several at once.
-        (0..POOLS).fold(true, |fits, slot| fits & (self.amounts[slot] <= room.amounts[slot]))
+        let amounts = self.amounts.iter().zip(&room.amounts);
+        amounts.filter(|(asked, there)| asked > there).count() == 0
     }
 
     /// The first pool of which `room` has less, by its slot in the table.

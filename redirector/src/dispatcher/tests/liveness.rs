@@ -179,12 +179,22 @@ proptest! {
     #[test]
     fn every_graph_of_jobs_ends(
         pipelines in prop::collection::vec(prop::collection::vec(tree(), 1..4), 1..4),
-        nodes in prop::collection::vec((2..4_u64, prop::option::of(1..3_u32)), 1..3),
+        nodes in prop::collection::vec(
+            (2..4_u64, prop::option::of(1..3_u32), prop::option::of(1..3_u32)),
+            1..3,
+        ),
         choices in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
         let mut machine = Machine::default();
-        for (position, &(size, max_jobs)) in nodes.iter().enumerate() {
-            machine.mirror.handle(join(&position.to_string(), cpus(size), max_jobs), 0);
+        for (position, &(size, max_jobs, max_supervisors)) in nodes.iter().enumerate() {
+            let event = Event::NodeJoined {
+                node: node_name(&position.to_string()),
+                capacity: cpus(size),
+                max_jobs,
+                max_supervisors,
+                indexed: BTreeMap::new(),
+            };
+            machine.mirror.handle(event, 0);
         }
         for pipeline in &pipelines {
             machine.call(pipeline, None);

@@ -317,6 +317,62 @@ const SITUATIONS: &[(&str, &str)] = &[
          drain m",
     ),
     (
+        "a pool that no node has is refused; one that a node declares is counted",
+        "node n 4 licence=1
+         submit 1 1 gpus=10 -> refuse 1 unknown gpus
+         submit 2 1 licence=10 -> start 2 n
+         submit 3 1 licence=10
+         submit 4 1 -> start 4 n
+         end 2 -> start 3 n",
+    ),
+    (
+        "a fraction fits into one piece only, whole ones and a half into others",
+        "node n 9 gpus=3
+         submit 1 1 gpus=5 -> start 1 n gpus[0]
+         submit 2 1 gpus=6 -> start 2 n gpus[1]
+         submit 3 1 gpus=5 -> start 3 n gpus[0]
+         submit 4 1 gpus=15
+         end 2 -> start 4 n gpus[2, 1]",
+    ),
+    (
+        "a run that comes late gets its turn among the jobs of one that came before",
+        "node n 1
+         submit 1 1 share=1 -> start 1 n
+         submit 2 1 share=1
+         submit 3 1 share=1
+         submit 4 1 share=2
+         end 1 -> start 2 n
+         end 2 -> start 4 n
+         end 4 -> start 3 n",
+    ),
+    (
+        "a pipeline waits for another to end; what a pipeline starts does not",
+        "node n 4 pipelines=1
+         submit 1 1 lends -> start 1 n
+         submit 2 1 supervises
+         submit 3 1 parent=1 lends -> start 3 n
+         submit 4 1 -> start 4 n
+         end 3
+         end 1 -> start 2 n",
+    ),
+    (
+        "one writer at a time goes into debt for a running reader",
+        "node n 1
+         submit 1 1 reads=p -> start 1 n
+         submit 2 1 writes=p -> start 2 n
+         submit 3 1 writes=p
+         end 2 -> start 3 n",
+    ),
+    (
+        "jobs that each ask for the whole node run one after the other",
+        "node n 4
+         submit 1 4 -> start 1 n
+         submit 2 4
+         submit 3 4
+         end 1 -> start 2 n
+         end 2 -> start 3 n",
+    ),
+    (
         "a node that comes back smaller refuses what it cannot run any more",
         "node n 4
          submit 1 4 -> start 1 n
