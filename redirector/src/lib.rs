@@ -27,3 +27,4 @@ pub mod preload;
 pub mod protocol;
 mod random;
 pub mod store;
+pub mod units;

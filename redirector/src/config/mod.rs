@@ -27,7 +27,8 @@ use serde::Deserialize;
 
 use crate::{model::Amount, place, store::Durability};
 
-pub use value::{Setting, format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
+pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
+pub use value::Setting;
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{format_bytes, format_duration};
+use crate::units::{format_bytes, format_duration};
 
 /// How far a job is: `[held →] [waiting →] queued → running → finished`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
