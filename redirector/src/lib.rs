@@ -22,6 +22,7 @@ pub mod config;
 pub mod dispatcher;
 pub mod gateway;
 pub mod model;
+pub mod node;
 pub mod place;
 pub mod preload;
 pub mod protocol;

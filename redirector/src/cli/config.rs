@@ -1,5 +1,7 @@
 //! `redirector config`
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{
@@ -8,9 +10,10 @@ use super::{
 };
 use crate::{
     cli::output::Cell,
-    config::{Config, format_bytes, format_duration},
+    config::{Config, Setting},
     place,
     store::Durability,
+    units::{format_bytes, format_duration},
 };
 
 /// Show every setting and where its value comes from
@@ -23,7 +26,7 @@ pub(super) struct Arguments {
 
 #[derive(Serialize)]
 struct Row {
-    setting: &'static str,
+    setting: String,
     value: String,
     origin: String,
 }
@@ -58,26 +61,36 @@ fn rows(config: &Config) -> Vec<Row> {
         Durability::Process => "process",
         Durability::Full => "full",
     };
-    let row =
-        |setting, value: String, origin: &str| Row { setting, value, origin: origin.to_owned() };
-    vec![
-        row(
-            "gateway.idle_timeout",
-            format_duration(gateway.idle_timeout.value),
-            &gateway.idle_timeout.origin,
-        ),
-        row("gateway.durability", durability.to_owned(), &gateway.durability.origin),
-        row(
-            "node.cpus",
-            node.cpus.value.map_or_else(found, |cpus| cpus.to_string()),
-            &node.cpus.origin,
-        ),
-        row("node.mem", node.mem.value.map_or_else(found, format_bytes), &node.mem.origin),
-        row(
-            "client.on_failure",
-            client.on_failure.value.word().to_owned(),
-            &client.on_failure.origin,
-        ),
-        row("client.reconnect", format_duration(client.reconnect.value), &client.reconnect.origin),
-    ]
+    let duration = |value: &Duration| format_duration(*value);
+    let count = |value: &Option<u32>, without: &str| {
+        value.map_or_else(|| without.to_owned(), |count| count.to_string())
+    };
+    let mut rows = vec![
+        row("gateway.idle_timeout", &gateway.idle_timeout, duration),
+        row("gateway.durability", &gateway.durability, |_| durability.to_owned()),
+        row("node.cpus", &node.cpus, |value| value.map_or_else(found, |cpus| cpus.to_string())),
+        row("node.mem", &node.mem, |value| value.map_or_else(found, format_bytes)),
+        row("node.gpus", &node.gpus, |value| count(value, &found())),
+        row("node.pin", &node.pin, bool::to_string),
+        row("node.enforce_memory", &node.enforce_memory, bool::to_string),
+        row("node.max_jobs", &node.max_jobs, |value| count(value, "as many as fit")),
+        row("node.max_supervisors", &node.max_supervisors, |value| {
+            count(value, "one per cpu, at least 4")
+        }),
+    ];
+    let pools = node.pools.iter();
+    rows.extend(
+        pools.map(|(name, pool)| row(&format!("node.pools.{name}"), pool, ToString::to_string)),
+    );
+    rows.extend([
+        row("client.mode", &client.mode, |value| value.word().to_owned()),
+        row("client.on_failure", &client.on_failure, |value| value.word().to_owned()),
+        row("client.reconnect", &client.reconnect, duration),
+    ]);
+    rows
+}
+
+fn row<T>(name: &str, setting: &Setting<T>, value: impl Fn(&T) -> String) -> Row {
+    let origin = setting.origin.clone();
+    Row { setting: name.to_owned(), value: value(&setting.value), origin }
 }

@@ -49,7 +49,7 @@ fn record(job: &Job, environment: bool) -> String {
         ("state", job.outcome.as_ref().map_or(job.state.word().to_owned(), ToString::to_string)),
     ];
     if let Some(reason) = job.outcome.as_ref().and_then(crate::model::Outcome::reason) {
-        lines.push(("reason", reason.to_owned()));
+        lines.push(("reason", reason.clone()));
     }
     if job.run != job.id {
         lines.push(("run", job.run.to_string()));

@@ -7,27 +7,43 @@
 //! durability   = "process"   # or "full": sync every batch to the disk
 //!
 //! [node]
-//! cpus = 8                   # found out where not given
+//! cpus = 8                   # cpus, mem and gpus are found out where not given
 //! mem  = "32G"
+//! gpus = 2
+//! pin  = true                # jobs with whole cpus keep to cpus of their own
+//! enforce_memory = true      # jobs that take more memory than they asked for are ended
+//! max_jobs = 100             # at a time; as many as fit where not given
+//! max_supervisors = 8        # pipelines at a time; one per cpu where not given, at least 4
+//!
+//! [node.pools]               # whatever else jobs use up
+//! licence = 2
 //!
 //! [client]
+//! mode       = "local"       # or "sequential", "dry-run"
 //! on_failure = "run-here"    # or "fail"
 //! reconnect  = "1h"
 //! ```
 
+mod environment;
 mod value;
 
 use std::{
-    env, fs, io,
+    collections::BTreeMap,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::Deserialize;
 
-use crate::{model::Amount, place, store::Durability};
+use crate::{
+    model::{Amount, PoolName},
+    place,
+    store::Durability,
+};
 
 pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
+pub use environment::{GATEWAY_VARIABLES, MODE_VARIABLE};
 pub use value::Setting;
 
 /// The configuration cannot be used.
@@ -72,6 +88,19 @@ pub enum OnFailure {
     Fail,
 }
 
+/// What becomes of whitelisted commands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// They are jobs, as many at a time as there is room for.
+    #[default]
+    Local,
+    /// They are jobs, one at a time and in the order of their submission.
+    Sequential,
+    /// They run as if there were no redirector, and it is told what they would have asked for.
+    DryRun,
+}
+
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -101,11 +130,25 @@ pub struct Node {
     pub cpus: Setting<Option<Amount>>,
     /// Memory in bytes; `None`: as much as the computer or its control group has.
     pub mem: Setting<Option<u64>>,
+    /// Graphics processors; `None`: those that this process may use.
+    pub gpus: Setting<Option<u32>>,
+    /// Whether jobs with whole cpus are kept to cpus of their own.
+    pub pin: Setting<bool>,
+    /// Whether jobs are ended that take more memory than they asked for.
+    pub enforce_memory: Setting<bool>,
+    /// Most jobs at a time; `None`: as many as fit.
+    pub max_jobs: Setting<Option<u32>>,
+    /// Most pipelines at a time; `None`: one per cpu, but at least 4.
+    pub max_supervisors: Setting<Option<u32>>,
+    /// Whatever else jobs use up, by name.
+    pub pools: BTreeMap<PoolName, Setting<Amount>>,
 }
 
 /// `[client]`: the processes that stand in for commands.
 #[derive(Clone, Debug)]
 pub struct Client {
+    /// What becomes of whitelisted commands.
+    pub mode: Setting<Mode>,
     /// When no gateway takes a job.
     pub on_failure: Setting<OnFailure>,
     /// How long to look for a gateway that has taken a job and is gone.
@@ -119,8 +162,18 @@ impl Default for Config {
                 idle_timeout: Setting::default_of(Duration::from_mins(10)),
                 durability: Setting::default_of(Durability::Process),
             },
-            node: Node { cpus: Setting::default_of(None), mem: Setting::default_of(None) },
+            node: Node {
+                cpus: Setting::default_of(None),
+                mem: Setting::default_of(None),
+                gpus: Setting::default_of(None),
+                pin: Setting::default_of(true),
+                enforce_memory: Setting::default_of(true),
+                max_jobs: Setting::default_of(None),
+                max_supervisors: Setting::default_of(None),
+                pools: BTreeMap::new(),
+            },
             client: Client {
+                mode: Setting::default_of(Mode::Local),
                 on_failure: Setting::default_of(OnFailure::RunHere),
                 reconnect: Setting::default_of(Duration::from_hours(1)),
             },
@@ -151,58 +204,26 @@ impl Config {
         let file: value::File =
             toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
         let origin = path.display().to_string();
-        self.gateway
-            .idle_timeout
-            .override_with(file.gateway.idle_timeout.map(|value| value.0), &origin);
-        self.gateway.durability.override_with(file.gateway.durability, &origin);
-        self.node.cpus.override_with(file.node.cpus.map(|value| Some(value.0)), &origin);
-        self.node.mem.override_with(file.node.mem.map(|value| Some(value.0)), &origin);
-        self.client.on_failure.override_with(file.client.on_failure, &origin);
-        self.client.reconnect.override_with(file.client.reconnect.map(|value| value.0), &origin);
+        let value::File { gateway, node, client } = file;
+        self.gateway.idle_timeout.override_with(gateway.idle_timeout.map(|value| value.0), &origin);
+        self.gateway.durability.override_with(gateway.durability, &origin);
+        self.node.cpus.override_with(node.cpus.map(|value| Some(value.0)), &origin);
+        self.node.mem.override_with(node.mem.map(|value| Some(value.0)), &origin);
+        self.node.gpus.override_with(node.gpus.map(Some), &origin);
+        self.node.pin.override_with(node.pin, &origin);
+        self.node.enforce_memory.override_with(node.enforce_memory, &origin);
+        self.node.max_jobs.override_with(node.max_jobs.map(Some), &origin);
+        self.node.max_supervisors.override_with(node.max_supervisors.map(Some), &origin);
+        for (name, amount) in node.pools {
+            let name = value::parse_pool_name(&name).map_err(malformed)?;
+            let pool = Setting { value: amount.0, origin: origin.clone() };
+            self.node.pools.insert(name, pool);
+        }
+        self.client.mode.override_with(client.mode, &origin);
+        self.client.on_failure.override_with(client.on_failure, &origin);
+        self.client.reconnect.override_with(client.reconnect.map(|value| value.0), &origin);
         self.files.push(path.to_owned());
         Ok(())
-    }
-
-    fn read_environment(&mut self) -> Result<(), Error> {
-        let on_failure = |text: &str| match text {
-            "run-here" => Ok(OnFailure::RunHere),
-            "fail" => Ok(OnFailure::Fail),
-            _ => Err("expected run-here or fail".to_owned()),
-        };
-        let durability = |text: &str| match text {
-            "process" => Ok(Durability::Process),
-            "full" => Ok(Durability::Full),
-            _ => Err("expected process or full".to_owned()),
-        };
-        from_environment(
-            &mut self.gateway.idle_timeout,
-            "REDIRECTOR_IDLE_TIMEOUT",
-            parse_duration,
-        )?;
-        from_environment(&mut self.gateway.durability, "REDIRECTOR_DURABILITY", durability)?;
-        from_environment(&mut self.node.cpus, "REDIRECTOR_CPUS", |text| {
-            parse_cpus(text).map(Some)
-        })?;
-        from_environment(&mut self.node.mem, "REDIRECTOR_MEM", |text| parse_bytes(text).map(Some))?;
-        from_environment(&mut self.client.on_failure, "REDIRECTOR_ON_FAILURE", on_failure)?;
-        from_environment(&mut self.client.reconnect, "REDIRECTOR_RECONNECT", parse_duration)
-    }
-}
-
-fn from_environment<T>(
-    setting: &mut Setting<T>,
-    variable: &'static str,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<(), Error> {
-    let Some(value) = env::var(variable).ok().filter(|value| !value.is_empty()) else {
-        return Ok(());
-    };
-    match parse(&value) {
-        Ok(parsed) => {
-            setting.override_with(Some(parsed), variable);
-            Ok(())
-        }
-        Err(reason) => Err(Error::Variable { variable, value, reason }),
     }
 }
 
@@ -213,5 +234,21 @@ impl OnFailure {
             Self::RunHere => "run-here",
             Self::Fail => "fail",
         }
+    }
+}
+
+impl Mode {
+    /// The word for it, as in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Sequential => "sequential",
+            Self::DryRun => "dry-run",
+        }
+    }
+
+    /// The mode that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Local, Self::Sequential, Self::DryRun].into_iter().find(|mode| mode.word() == word)
     }
 }

@@ -1,12 +1,12 @@
 //! Values of settings: where they come from, and `redirector.toml` as it is written.
 
-use std::{fmt::Display, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::OnFailure;
+use super::{Mode, OnFailure};
 use crate::{
-    model::Amount,
+    model::{Amount, PoolName},
     store::Durability,
     units::{parse_bytes, parse_cpus, parse_duration},
 };
@@ -55,11 +55,26 @@ pub(super) struct GatewaySection {
 pub(super) struct NodeSection {
     pub cpus: Option<WrittenCpus>,
     pub mem: Option<WrittenBytes>,
+    pub gpus: Option<u32>,
+    pub pin: Option<bool>,
+    pub enforce_memory: Option<bool>,
+    pub max_jobs: Option<u32>,
+    pub max_supervisors: Option<u32>,
+    pub pools: BTreeMap<String, WrittenCpus>,
+}
+
+/// The name of a pool of `[node.pools]`; `gpus` have a setting of their own.
+pub(super) fn parse_pool_name(name: &str) -> Result<PoolName, String> {
+    if name == "gpus" {
+        return Err("'gpus' is set as 'node.gpus', not among the pools".to_owned());
+    }
+    PoolName::new(name).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ClientSection {
+    pub mode: Option<Mode>,
     pub on_failure: Option<OnFailure>,
     pub reconnect: Option<WrittenDuration>,
 }

@@ -29,11 +29,12 @@ use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 
 use super::{
     core::{Core, Setup},
-    node, server,
+    server,
 };
 use crate::{
     config::{self, Config},
     model::NodeName,
+    node::Facts,
     place::{self, StateDirectory},
     protocol::READY,
     store::{self, Store},
@@ -98,7 +99,7 @@ pub fn launch() -> Result<(), Error> {
         let settings =
             ["REDIRECTOR_STATE_DIR", "REDIRECTOR_HOME", "REDIRECTOR_CONFIG", "REDIRECTOR_LOG"];
         let keep = settings.contains(&&*text)
-            || is_gateway_setting(&text)
+            || config::GATEWAY_VARIABLES.contains(&&*text)
             || !text.starts_with("REDIRECTOR_");
         if !keep || text.starts_with("LD_") {
             gateway.env_remove(&name);
@@ -106,11 +107,6 @@ pub fn launch() -> Result<(), Error> {
     }
     gateway.spawn().map_err(system(format!("run {}", program.display())))?;
     Ok(())
-}
-
-fn is_gateway_setting(name: &str) -> bool {
-    ["REDIRECTOR_IDLE_TIMEOUT", "REDIRECTOR_DURABILITY", "REDIRECTOR_CPUS", "REDIRECTOR_MEM"]
-        .contains(&name)
 }
 
 /// Closes every descriptor but the standard three.
@@ -167,7 +163,7 @@ async fn run(
     let listener = listen(state)?;
     let (messages, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(());
-    let capacity = node::capacity(&config.node);
+    let capacity = Facts::detect(&config.node).resources();
     let core = Core::new(Setup {
         store,
         state_directory: state.path().to_owned(),

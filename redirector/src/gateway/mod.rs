@@ -22,7 +22,6 @@ pub mod daemon;
 mod job_processes;
 mod lease;
 mod message;
-mod node;
 mod pipes;
 mod processes;
 mod server;
