@@ -4,6 +4,7 @@ use core::fmt::{self, Display, Formatter};
 
 use crate::error::{ErrorKind, Excerpt, Fault};
 use crate::expression::Expression;
+use crate::list::{Environment, Pools, Retries, Tags};
 use crate::quantity::{Quantity, whole_number};
 use crate::text::{prefix, take_token};
 
@@ -21,6 +22,7 @@ pub enum Key {
     Host,
     Tags,
     Retries,
+    Resources,
     Cache,
     Stage,
     Nested,
@@ -29,7 +31,7 @@ pub enum Key {
 
 impl Key {
     /// All of them, in the order in which messages list them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Name,
         Self::Cpus,
         Self::Mem,
@@ -40,6 +42,7 @@ impl Key {
         Self::Host,
         Self::Tags,
         Self::Retries,
+        Self::Resources,
         Self::Cache,
         Self::Stage,
         Self::Nested,
@@ -59,6 +62,7 @@ impl Key {
             Self::Host => "host",
             Self::Tags => "tags",
             Self::Retries => "retries",
+            Self::Resources => "resources",
             Self::Cache => "cache",
             Self::Stage => "stage",
             Self::Nested => "nested",
@@ -77,7 +81,11 @@ impl Key {
             Self::Time => "a time such as 90s, 30m, 4h, 2d, 1:30:00 or 2-00:00:00",
             Self::Priority => "a whole number such as 10 or -5",
             Self::Tags => "words with commas between them",
-            Self::Retries => "a whole number such as 2",
+            Self::Retries => "a whole number such as 2, or node:3,oom:2,exit:1,",
+            Self::Resources => {
+                "NAME:AMOUNT pairs such as licence:1 with commas between them, each name once and \
+                 none of cpus, mem and gpus,"
+            }
             Self::Cache | Self::Stage | Self::Nested => "'on' or 'off'",
             Self::Env => "NAME=VALUE pairs with commas between them",
         }
@@ -101,52 +109,6 @@ impl Display for Key {
     }
 }
 
-/// Labels of a job, in the order of the rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tags<'t>(&'t [u8]);
-
-impl<'t> Tags<'t> {
-    /// Each label.
-    pub fn iter(&self) -> impl Iterator<Item = &'t [u8]> + use<'t> {
-        items(self.0)
-    }
-
-    fn parse(value: &'t [u8]) -> Option<Self> {
-        value.split(|&byte| byte == b',').all(|tag| !tag.is_empty()).then_some(Self(value))
-    }
-}
-
-/// Environment variables that a rule sets for its jobs, in the order of the rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Environment<'t>(&'t [u8]);
-
-impl<'t> Environment<'t> {
-    /// Each name and its value, which may be empty.
-    pub fn iter(&self) -> impl Iterator<Item = (&'t [u8], &'t [u8])> + use<'t> {
-        items(self.0).filter_map(variable)
-    }
-
-    fn parse(value: &'t [u8]) -> Option<Self> {
-        value
-            .split(|&byte| byte == b',')
-            .all(|item| variable(item).is_some())
-            .then_some(Self(value))
-    }
-}
-
-fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|&byte| byte == b',').filter(|item| !item.is_empty())
-}
-
-/// Splits `NAME=VALUE`; `None` if a shell could not set such a variable.
-fn variable(item: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut halves = item.splitn(2, |&byte| byte == b'=');
-    let (name, value) = (halves.next()?, halves.next()?);
-    let starts_well = name.first().is_some_and(|byte| !byte.is_ascii_digit());
-    let is_name = name.iter().all(|&byte| byte == b'_' || byte.is_ascii_alphanumeric());
-    (starts_well && is_name).then_some((name, value))
-}
-
 /// What a rule says about its jobs; `None` where it says nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Attributes<'t> {
@@ -159,7 +121,8 @@ pub(crate) struct Attributes<'t> {
     pub(crate) pool: Option<&'t [u8]>,
     pub(crate) host: Option<&'t [u8]>,
     pub(crate) tags: Option<Tags<'t>>,
-    pub(crate) retries: Option<u32>,
+    pub(crate) retries: Option<Retries>,
+    pub(crate) resources: Option<Pools<'t>>,
     pub(crate) cache: Option<bool>,
     pub(crate) stage: Option<bool>,
     pub(crate) nested: Option<bool>,
@@ -219,7 +182,8 @@ impl<'t> Attributes<'t> {
             Key::Pool => set(&mut self.pool, key, token, Some(value), value),
             Key::Host => set(&mut self.host, key, token, Some(value), value),
             Key::Tags => set(&mut self.tags, key, token, Tags::parse(value), value),
-            Key::Retries => set(&mut self.retries, key, token, retries(value), value),
+            Key::Retries => set(&mut self.retries, key, token, Retries::parse(value), value),
+            Key::Resources => set(&mut self.resources, key, token, Pools::parse(value), value),
             Key::Cache => set(&mut self.cache, key, token, switch(value), value),
             Key::Stage => set(&mut self.stage, key, token, switch(value), value),
             Key::Nested => set(&mut self.nested, key, token, switch(value), value),
@@ -280,10 +244,6 @@ fn switch(value: &[u8]) -> Option<bool> {
         b"off" => Some(false),
         _ => None,
     }
-}
-
-fn retries(value: &[u8]) -> Option<u32> {
-    whole_number(value)?.try_into().ok()
 }
 
 fn priority(value: &[u8]) -> Option<i32> {

@@ -38,6 +38,7 @@ mod error;
 mod expression;
 mod file;
 mod glob;
+mod list;
 mod option;
 mod presets;
 mod quantity;
@@ -48,10 +49,11 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use attributes::{Environment, Key, Tags};
+pub use attributes::Key;
 pub use command::{Arguments, Command};
 pub use error::{Error, ErrorKind, Excerpt};
 pub use file::{Rules, decide, find_line_end, problems};
+pub use list::{Environment, Pools, Retries, Tags};
 pub use presets::{Preset, presets};
 pub use quantity::PER_UNIT;
 pub use request::{Problem, ProblemKind, Problems, Request};

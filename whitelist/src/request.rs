@@ -2,10 +2,11 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use crate::attributes::{Attributes, Environment, Key, Tags};
+use crate::attributes::{Attributes, Key};
 use crate::command::Arguments;
 use crate::error::Excerpt;
 use crate::expression::Expression;
+use crate::list::{Environment, Pools, Retries, Tags};
 use crate::quantity::Amount;
 
 /// What a rule asks for on behalf of one command. `None` where it asks for nothing.
@@ -30,7 +31,9 @@ pub struct Request<'t> {
     /// Labels.
     pub tags: Tags<'t>,
     /// How often it may be tried again after a failure.
-    pub retries: Option<u32>,
+    pub retries: Option<Retries>,
+    /// Whatever else it uses up.
+    pub resources: Pools<'t>,
     /// Whether an earlier run with the same inputs may stand in for it.
     pub cache: bool,
     /// Whether its files are brought to the node and back.
@@ -135,6 +138,7 @@ impl<'t> Request<'t> {
             host: attributes.host,
             tags: attributes.tags.unwrap_or_default(),
             retries: attributes.retries,
+            resources: attributes.resources.unwrap_or_default(),
             cache: attributes.cache.unwrap_or(false),
             stage: attributes.stage.unwrap_or(false),
             nested: attributes.nested.unwrap_or(false),

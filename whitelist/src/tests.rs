@@ -7,7 +7,9 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use crate::{Command, Key, PER_UNIT, ProblemKind, Rule, Rules, Verdict, decide, problems, verdict};
+use crate::{
+    Command, Key, PER_UNIT, ProblemKind, Retries, Rule, Rules, Verdict, decide, problems, verdict,
+};
 
 /// The words of a command line; `'…'` keeps blanks.
 fn words(line: &str) -> Vec<String> {
@@ -136,17 +138,46 @@ fn requests_follow_the_command_line() {
 #[test]
 fn all_attributes() {
     let line = "x name='a b' cpus=2 mem=1K gpus=0.5 time=1h*cpus priority=-5 pool=big host=node1 \
-                tags=a,b retries=2 cache=on stage=off nested env=A=1,B=x=y,C=";
+                tags=a,b retries=2 resources=licence:1,tape-drives:0.5 cache=on stage=off nested \
+                env=A=1,B=x=y,C=";
     let request = with_command("x", |command| rule(line).request(command));
     assert_eq!(request.name, Some(&b"a b"[..]));
     assert_eq!((request.cpus, request.mem), (Some(20_000), Some(1024)));
     assert_eq!((request.gpus, request.time), (Some(5_000), Some(7200)));
-    assert_eq!((request.priority, request.retries), (Some(-5), Some(2)));
+    let twice = Retries { node: 2, oom: 2, exit: 2 };
+    assert_eq!((request.priority, request.retries), (Some(-5), Some(twice)));
+    let pools: Vec<(&[u8], u64)> = request.resources.iter().collect();
+    assert_eq!(pools, [(&b"licence"[..], 10_000), (b"tape-drives", 5_000)]);
     assert_eq!((request.pool, request.host), (Some(&b"big"[..]), Some(&b"node1"[..])));
     assert_eq!(request.tags.iter().collect::<Vec<_>>(), [b"a", b"b"]);
     assert_eq!((request.cache, request.stage, request.nested), (true, false, true));
     let env: Vec<(&[u8], &[u8])> = request.env.iter().collect();
     assert_eq!(env, [(&b"A"[..], &b"1"[..]), (b"B", b"x=y"), (b"C", b"")]);
+}
+
+#[test]
+fn retries_by_cause() {
+    for (value, node, oom, exit) in [
+        ("0", 0, 0, 0),
+        ("3", 3, 3, 3),
+        ("node:3,oom:2,exit:1", 3, 2, 1),
+        ("oom:2", 0, 2, 0),
+        ("exit:1,node:0", 0, 0, 1),
+    ] {
+        let line = std::format!("x retries={value}");
+        let request = with_command("x", |command| rule(&line).request(command));
+        assert_eq!(request.retries, Some(Retries { node, oom, exit }), "{value}");
+    }
+    for value in ["oom", "oom:", "oom:x", "disk:1", "oom:1,", "oom:1,oom:2", "oom:1:2", "1,2"] {
+        assert!(Rule::parse(std::format!("x retries={value}").as_bytes()).is_err(), "{value}");
+    }
+}
+
+#[test]
+fn pools_have_a_name_and_an_amount() {
+    for value in ["a", "a:", "a:x", ":1", "A:1", "1a:1", "a:1,", "a:1,a:2", "mem:1", "a:1:2"] {
+        assert!(Rule::parse(std::format!("x resources={value}").as_bytes()).is_err(), "{value}");
+    }
 }
 
 #[test]
@@ -224,7 +255,7 @@ fn mistakes_say_where_and_what() {
             "x mem=1G cpu=4",
             10,
             "expected one of the attributes name, cpus, mem, gpus, time, priority, pool, host, \
-             tags, retries, cache, stage, nested, env, found 'cpu'; \
+             tags, retries, resources, cache, stage, nested, env, found 'cpu'; \
              put an argument that looks like this in quotes",
         ),
         (
@@ -272,7 +303,18 @@ fn mistakes_say_where_and_what() {
              write \\[ for a bracket that is meant literally",
         ),
         ("x [z-a]", 3, "expected a range that goes upwards, such as [a-z], in a set"),
-        ("x retries=-1", 11, "expected a whole number such as 2 after 'retries=', found '-1'"),
+        (
+            "x retries=-1",
+            11,
+            "expected a whole number such as 2, or node:3,oom:2,exit:1, after 'retries=', \
+             found '-1'",
+        ),
+        (
+            "x resources=gpus:1",
+            13,
+            "expected NAME:AMOUNT pairs such as licence:1 with commas between them, each name \
+             once and none of cpus, mem and gpus, after 'resources=', found 'gpus:1'",
+        ),
         (
             "x priority=high",
             12,
@@ -286,7 +328,8 @@ fn mistakes_say_where_and_what() {
         (
             "x retries=4294967296",
             11,
-            "expected a whole number such as 2 after 'retries=', found '4294967296'",
+            "expected a whole number such as 2, or node:3,oom:2,exit:1, after 'retries=', \
+             found '4294967296'",
         ),
         ("x cache=yes", 9, "expected 'on' or 'off' after 'cache=', found 'yes'"),
         ("x tags=a,,b", 8, "expected words with commas between them after 'tags=', found 'a,,b'"),
@@ -377,6 +420,10 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
             "4",
             "0.5",
             "1:30:00",
+            " retries=",
+            "oom:2",
+            " resources=",
+            "licence:1",
             "on",
             "off",
             ",",
@@ -449,6 +496,9 @@ proptest! {
             if let Ok(rule) = rule {
                 let request = rule.request(&command);
                 prop_assert_ne!(request.cpus, Some(0));
+                let mut pools: Vec<&[u8]> = request.resources.iter().map(|(name, _)| name).collect();
+                pools.sort_unstable();
+                prop_assert!(pools.windows(2).all(|pair| pair[0] != pair[1]));
                 for problem in request.problems.iter() {
                     prop_assert!(!problem.to_string().is_empty());
                 }
