@@ -11,8 +11,11 @@
 //!   runs the command
 //!   ◄────────────────────────── Signal   if the job is cancelled meanwhile
 //!   Finished ─────────────────────────►  journals the outcome
-//!   ◄──────────────────────── Recorded
+//!   ◄──────────────────────── Recorded   or Retry: another Granted will follow
 //! ```
+//!
+//! An attempt is told by its number, so that a client that comes back with an outcome for which
+//! it has not heard `Retry` is told so again, and the next attempt is not taken for ended.
 //!
 //! The lease ends with the connection: when the client dies, the gateway gives
 //! its resources back and ends what is left of the job.
@@ -89,6 +92,9 @@ pub struct Resumption {
     pub token: String,
     /// How far the client is.
     pub stage: Stage,
+    /// The attempt it was granted last, from 1; 0: none yet.
+    #[serde(default)]
+    pub attempt: u32,
     /// Pipes, as in the submission.
     #[serde(default)]
     pub pipes: Vec<PipeEnd>,
@@ -111,11 +117,18 @@ pub struct Finished {
     pub outcome: Outcome,
     /// What it used.
     pub usage: Usage,
+    /// The attempt that ended, as its [`Grant`] had it. A client that is back says so again:
+    /// an attempt that the gateway has counted already is answered and not counted twice.
+    #[serde(default)]
+    pub attempt: u32,
 }
 
 /// What a job may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
+    /// The attempt that this is, from 1.
+    #[serde(default)]
+    pub attempt: u32,
     /// How much.
     pub resources: Resources,
     /// The cpus to run on, by the kernel's numbers; none: any.

@@ -6,8 +6,11 @@
 mod bad_input;
 mod cancelling;
 mod command_line;
+mod fake_gateway;
 mod full_disk;
+mod grants;
 mod journal;
+mod modes;
 mod recovery;
 mod runs;
 mod start;

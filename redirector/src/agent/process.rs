@@ -20,6 +20,42 @@ pub struct Command<'a> {
     pub arguments: &'a [*const c_char],
     /// Pointers to the `NAME=VALUE` entries, closed by a null pointer.
     pub environment: &'a [*const c_char],
+    /// The cpus that it is kept to; `None`: those of this process.
+    pub cpus: Option<CpuSet>,
+}
+
+/// Cpus as `sched_setaffinity` takes them.
+#[derive(Clone, Copy)]
+pub struct CpuSet(libc::cpu_set_t);
+
+impl CpuSet {
+    /// The cpus `ids`, by the kernel's numbers; `None` if there are none, or if this process may
+    /// not run on all of them: it was kept to others before it was told of these.
+    pub fn own(ids: &[u32]) -> Option<Self> {
+        if ids.is_empty() {
+            return None;
+        }
+        // SAFETY: a cpu_set_t is a plain bit set, for which all zeroes is a value; the call
+        // writes at most its size.
+        let allowed = unsafe {
+            let mut set: libc::cpu_set_t = mem::zeroed();
+            libc::sched_getaffinity(0, mem::size_of_val(&set), &raw mut set);
+            set
+        };
+        // SAFETY: as above.
+        let mut chosen: libc::cpu_set_t = unsafe { mem::zeroed() };
+        for id in ids {
+            let id = *id as usize;
+            // SAFETY: the set has room for this cpu.
+            unsafe {
+                if id >= libc::CPU_SETSIZE as usize || !libc::CPU_ISSET(id, &allowed) {
+                    return None;
+                }
+                libc::CPU_SET(id, &mut chosen);
+            }
+        }
+        Some(Self(chosen))
+    }
 }
 
 /// A started command.
@@ -147,6 +183,10 @@ extern "C" fn run_child(start: *mut c_void) -> c_int {
         // The parent may have died before the line above took effect.
         if libc::getppid() != start.parent {
             libc::_exit(1);
+        }
+        if let Some(CpuSet(set)) = &start.command.cpus {
+            // A cpu may have been taken offline; then it runs on any.
+            libc::sched_setaffinity(0, mem::size_of_val(set), set);
         }
         start.inherited.restore();
         libc::execve(

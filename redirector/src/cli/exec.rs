@@ -4,7 +4,10 @@ use std::ffi::OsString;
 
 use super::{Outcome, run::invocation};
 use crate::{
-    client::{exec, submission},
+    client::{
+        exec::{self, Additions},
+        submission,
+    },
     config::{parse_bytes, parse_cpus},
     model::Amount,
     place,
@@ -31,18 +34,17 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn main(arguments: Arguments) -> Outcome {
-    let mut invocation = invocation(arguments.command)?;
+    let invocation = invocation(arguments.command)?;
     let whitelists = place::whitelists().unwrap_or_default();
     let argv = invocation.argument_texts();
     let decision = submission::decide(&whitelists, invocation.program.as_bytes(), &argv);
-    if let Some(decision) = &decision {
-        decision.set_variables(&mut invocation);
-    }
+    let mut additions = decision.as_ref().map_or_else(Additions::default, Additions::of);
     let mut submission = submission::submission(&invocation, decision, &whitelists);
     if let Some(name) = arguments.name {
         submission.spec.name = name;
     }
+    additions.threads |= arguments.cpus.is_some();
     submission.spec.resources.cpus = arguments.cpus.unwrap_or(submission.spec.resources.cpus);
     submission.spec.resources.mem = arguments.mem.unwrap_or(submission.spec.resources.mem);
-    exec::as_job(invocation, submission)
+    exec::as_job(invocation, submission, additions)
 }

@@ -2,13 +2,31 @@
 
 use std::{
     ffi::{CString, OsString},
+    io::Write,
     os::unix::ffi::OsStringExt,
 };
 
 use anyhow::Context;
 
-use super::Outcome;
-use crate::{agent::invocation::Invocation, client::run};
+use super::{
+    Outcome,
+    output::{Cell, shortened},
+    table::{Align, layout},
+};
+use crate::{
+    agent::{ending, invocation::Invocation},
+    client::{
+        dry_run::Entry,
+        run::{self, DryRun},
+    },
+    config::Mode,
+};
+
+/// Most characters of a name in a table.
+const LONGEST_NAME: usize = 30;
+
+/// Most characters of a command line in a table.
+const LONGEST_COMMAND: usize = 80;
 
 /// Run a pipeline, so that its whitelisted commands become jobs
 ///
@@ -19,14 +37,81 @@ pub(super) struct Arguments {
     /// What listings call the run [default: the program's name]
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    mode: ModeFlags,
     /// The pipeline's command
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
+/// What becomes of whitelisted commands; without any, the configuration says.
+#[derive(clap::Args)]
+#[group(multiple = false)]
+struct ModeFlags {
+    /// Jobs run side by side, as many as there is room for [default]
+    #[arg(long)]
+    local: bool,
+    /// Jobs run one at a time, in the order of their submission
+    #[arg(long)]
+    sequential: bool,
+    /// No jobs: everything runs as without redirector, and a table at the end says what the
+    /// whitelisted commands would have asked for
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl ModeFlags {
+    fn mode(&self) -> Option<Mode> {
+        match self {
+            Self { local: true, .. } => Some(Mode::Local),
+            Self { sequential: true, .. } => Some(Mode::Sequential),
+            Self { dry_run: true, .. } => Some(Mode::DryRun),
+            _ => None,
+        }
+    }
+}
+
 pub(super) fn main(arguments: Arguments) -> Outcome {
     let invocation = invocation(arguments.command)?;
-    match run::pipeline(invocation, arguments.name)? {}
+    let DryRun { outcome, entries, scratch } =
+        run::pipeline(invocation, arguments.name, arguments.mode.mode())?;
+    let told = match &entries {
+        Ok(entries) => table_of(entries),
+        Err(error) => format!("redirector: cannot read what the commands noted: {error}\n"),
+    };
+    // Standard error may be closed or full; the status is the pipeline's all the same.
+    drop(anstream::stderr().lock().write_all(told.as_bytes()));
+    ending::end_like(&outcome, &scratch)
+}
+
+/// What whitelisted commands would have asked for, one a line.
+fn table_of(entries: &[Entry]) -> String {
+    if entries.is_empty() {
+        return "redirector: dry run: no command would have become a job; \
+                'redirector whitelist explain -- COMMAND' tells why one would not\n"
+            .to_owned();
+    }
+    let header = [
+        ("NAME", Align::Left),
+        ("ASKS FOR", Align::Left),
+        ("RULE", Align::Left),
+        ("COMMAND", Align::Left),
+    ];
+    let row = |entry: &Entry| {
+        vec![
+            Cell::plain(shortened(&entry.name, LONGEST_NAME)),
+            Cell::plain(entry.asks_for()),
+            Cell::faint(entry.place()),
+            Cell::plain(shortened(&entry.command, LONGEST_COMMAND)),
+        ]
+    };
+    let rows: Vec<_> = entries.iter().map(row).collect();
+    let count = entries.len();
+    let noun = if count == 1 { "command" } else { "commands" };
+    format!(
+        "redirector: dry run: {count} {noun} would have become jobs\n{}",
+        layout(&header, &rows)
+    )
 }
 
 /// The command that `words` are, found as a shell finds it.

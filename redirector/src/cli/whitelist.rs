@@ -1,6 +1,6 @@
 //! `redirector whitelist`
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -12,9 +12,9 @@ use crate::{
         run::find_program,
         submission::{self, Decision},
     },
-    config::format_bytes,
-    model::{Resources, Rule, Text, shell_line},
+    model::{Resources, Retries, Rule, Text, shell_line},
     place,
+    units::format_duration,
 };
 
 /// Check the whitelist, or ask what it says of a command
@@ -85,6 +85,9 @@ struct Explanation {
     rule: Rule,
     name: String,
     resources: Resources,
+    time_limit: Option<u64>,
+    retries: Retries,
+    priority: i32,
     nested: bool,
     problems: Vec<String>,
 }
@@ -102,6 +105,9 @@ fn explain(json: bool, command: &[OsString]) -> Outcome {
             rule: decision.rule,
             name: decision.name,
             resources: decision.resources,
+            time_limit: decision.time_limit,
+            retries: decision.retries,
+            priority: decision.priority,
             nested: decision.nested,
             problems: decision.problems,
         }))?;
@@ -128,12 +134,13 @@ fn describe(decision: &Decision) {
         return;
     }
     println!("decision  becomes a job: rule '{pattern}' ({place})");
-    let mem = if decision.resources.mem == 0 {
-        "any".to_owned()
-    } else {
-        format_bytes(decision.resources.mem)
-    };
-    println!("asks for  {} cpus, {mem} memory", decision.resources.cpus);
+    println!("asks for  {}", decision.resources);
+    if let Some(limit) = decision.time_limit {
+        println!("time      at most {}", format_duration(Duration::from_millis(limit)));
+    }
+    if !decision.retries.is_none() {
+        println!("retries   {}", decision.retries);
+    }
     println!("name      {}", decision.name);
     if decision.nested {
         println!("nested    what it starts may become jobs, to which it lends its resources");

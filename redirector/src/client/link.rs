@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     agent::signals::{Catcher, Received},
-    model::JobId,
+    model::{JobId, Outcome, Usage},
     place::StateDirectory,
-    protocol::{ClientMessage, GatewayMessage, PipeEnd, Resumption, Stage},
+    protocol::{ClientMessage, Finished, GatewayMessage, PipeEnd, Resumption, Stage},
 };
 
 /// Pause between attempts to reach a lost gateway; each is a connection, and the
@@ -62,6 +62,8 @@ pub(super) struct Link {
     accepted: Option<(JobId, String)>,
     /// How far the client is; said when it comes back to the gateway.
     pub stage: Stage,
+    /// The attempt that was granted last, from 1.
+    attempt: u32,
     /// Said again when the client comes back, until it was answered.
     report: Option<ClientMessage>,
     lost: Option<Lost>,
@@ -105,6 +107,7 @@ impl Link {
                 lease: Some(lease),
                 accepted: None,
                 stage: Stage::Waiting,
+                attempt: 0,
                 report: None,
                 lost: None,
                 fate: Fate::Live,
@@ -128,14 +131,21 @@ impl Link {
         &self.fate
     }
 
-    /// Says `report`, now or when the gateway is back.
-    pub(super) fn say(&mut self, report: ClientMessage) {
+    /// Says how the attempt ended, now or when the gateway is back.
+    pub(super) fn report(&mut self, outcome: Outcome, usage: Usage) {
+        let report = ClientMessage::Finished(Finished { outcome, usage, attempt: self.attempt });
         if let Some(lease) = &mut self.lease
             && let Err(error) = lease.send(&report)
         {
             self.lose(error.into());
         }
         self.report = Some(report);
+    }
+
+    /// The attempt that was reported is over, and another one is to be granted.
+    pub(super) fn wait_again(&mut self) {
+        self.report = None;
+        self.stage = Stage::Waiting;
     }
 
     /// Waits for the next event.
@@ -149,6 +159,7 @@ impl Link {
                         GatewayMessage::Accepted { job, token, .. } => {
                             self.accepted = Some((*job, token.clone()));
                         }
+                        GatewayMessage::Granted(grant) => self.attempt = grant.attempt,
                         GatewayMessage::Recorded => self.fate = Fate::Recorded,
                         _ => {}
                     }
@@ -223,7 +234,8 @@ impl Link {
             return None;
         }
         let (job, token) = self.accepted.clone()?;
-        let resumption = Resumption { job, token, stage: self.stage, pipes: self.pipes.clone() };
+        let (stage, attempt, pipes) = (self.stage, self.attempt, self.pipes.clone());
+        let resumption = Resumption { job, token, stage, attempt, pipes };
         match open(&self.state, &ClientMessage::Resume(resumption)) {
             Ok(mut lease) => {
                 let said = self.report.as_ref().map_or(Ok(()), |report| lease.send(report));

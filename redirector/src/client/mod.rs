@@ -1,16 +1,22 @@
 //! The side that a tool meets.
 //!
 //! [`exec`] stands in for an intercepted command: [`submission`] says what is asked,
-//! [`link`] keeps the connection to the gateway through [`wire`] and its [`chunked`]
-//! answers, [`start_gateway`] makes sure that there is one. Everything that is not
-//! in the path of a command goes through [`api`].
+//! `job` runs it, [`link`] keeps the connection to the gateway through [`wire`] and its [`chunked`]
+//! answers, [`start_gateway`] makes sure that there is one. [`streams`] puts back what an
+//! attempt read and wrote, and [`dry_run`] notes what would have been asked. Everything that is
+//! not in the path of a command goes through [`api`].
 
 pub mod api;
 pub mod chunked;
+pub mod dry_run;
 pub mod exec;
+mod foreground;
+mod group;
+mod job;
 mod link;
 pub mod run;
 mod settings;
 pub mod start_gateway;
+mod streams;
 pub mod submission;
 pub mod wire;

@@ -1,11 +1,16 @@
 //! `redirector run`: starts a whole pipeline as a job, with everything set up.
 
-use std::{env, ffi::CString, path::PathBuf};
+use std::{env, ffi::CString, io, path::PathBuf};
 
-use super::{exec, submission};
+use super::{
+    dry_run::{self, Entry, Log},
+    exec::{self, Additions},
+    foreground, settings, submission,
+};
 use crate::{
-    agent::invocation::Invocation,
-    model::{Kind, Resources, file_name},
+    agent::{invocation::Invocation, process::Command, signals::Catcher},
+    config::{MODE_VARIABLE, Mode},
+    model::{Kind, Outcome, Resources, file_name},
     place, preload, random,
 };
 
@@ -18,27 +23,72 @@ pub enum Error {
     /// The home directory is not known.
     #[error(transparent)]
     Place(#[from] place::Error),
+    /// A dry run has nowhere to note anything, or cannot run the pipeline.
+    #[error("{what}: {cause}; nothing was run")]
+    DryRun {
+        /// What was tried.
+        what: String,
+        /// The system's reason.
+        cause: io::Error,
+    },
 }
 
-/// Runs `invocation` as a run: its whitelisted commands become jobs.
+/// What was found out by a dry run.
+pub struct DryRun {
+    /// How the pipeline ended.
+    pub outcome: Outcome,
+    /// What its whitelisted commands would have asked for, in the order of their starts.
+    pub entries: io::Result<Vec<Entry>>,
+    /// Where a core file may be left by [`crate::agent::ending::end_like`].
+    pub scratch: PathBuf,
+}
+
+/// Runs `invocation` as a run: its whitelisted commands become jobs. Returns from a dry run only.
+///
+/// `mode` goes over what is configured, and counts for all that the pipeline starts.
 pub fn pipeline(
     mut invocation: Invocation,
     name: Option<String>,
-) -> Result<std::convert::Infallible, Error> {
+    mode: Option<Mode>,
+) -> Result<DryRun, Error> {
+    let mode = mode.unwrap_or_else(settings::mode);
     let shim = preload::shim()?;
     let whitelists = whitelists();
     preload::add_shim(&mut invocation, &shim);
     invocation.set("REDIRECTOR_RUN", random::hex(&random::bytes::<13>()).as_bytes());
     invocation.set("REDIRECTOR_HOME", place::home()?.as_os_str().as_encoded_bytes());
+    invocation.set(MODE_VARIABLE, mode.word().as_bytes());
     let list = env::join_paths(&whitelists).unwrap_or_default();
     invocation.set("REDIRECTOR_WHITELIST", list.as_encoded_bytes());
+    if mode == Mode::DryRun {
+        return dry_run(invocation);
+    }
     let mut submission = submission::submission(&invocation, None, &whitelists);
     // The run's own id is not one that it comes out of.
     submission.run = None;
+    submission.sequential = mode == Mode::Sequential;
     submission.spec.kind = Kind::Run;
     submission.spec.resources = Resources::NONE;
     submission.spec.name = name.unwrap_or_else(|| file_name(invocation.program.as_bytes()));
-    exec::as_job(invocation, submission)
+    exec::submit(invocation, submission, Additions::default())
+}
+
+/// Runs the pipeline without a gateway, and tells what its commands would have asked for.
+fn dry_run(mut invocation: Invocation) -> Result<DryRun, Error> {
+    let failed = |what: String| |cause| Error::DryRun { what, cause };
+    let mut log =
+        Log::create().map_err(failed(format!("make a file in {}", env::temp_dir().display())))?;
+    invocation.set(dry_run::LOG_VARIABLE, log.path().as_os_str().as_encoded_bytes());
+    let catcher = Catcher::start().map_err(failed("catch signals".to_owned()))?;
+    let command = Command {
+        program: &invocation.program,
+        arguments: invocation.argument_pointers(),
+        environment: invocation.environment_pointers(),
+        cpus: None,
+    };
+    let (outcome, _usage) = foreground::run(&command, &catcher)
+        .map_err(failed(format!("run {}", invocation.program.to_string_lossy())))?;
+    Ok(DryRun { outcome, entries: log.entries(), scratch: env::temp_dir() })
 }
 
 /// The whitelists that count, or a word about their absence.

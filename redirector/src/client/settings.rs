@@ -1,9 +1,12 @@
-//! What the configuration says about clients; read only once something is wrong,
-//! because a redirected command that goes well has no use for it.
+//! What the configuration says about clients. But for the mode it is read only once something
+//! is wrong, because a redirected command that goes well has no use for it.
 
 use std::time::Duration;
 
-use crate::config::{Config, OnFailure};
+use crate::{
+    config::{Config, MODE_VARIABLE, Mode, OnFailure},
+    place,
+};
 
 /// What a client does when its gateway fails it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,28 @@ impl Settings {
         Self {
             on_failure: config.client.on_failure.value,
             reconnect: config.client.reconnect.value,
+        }
+    }
+}
+
+/// What becomes of whitelisted commands: by the environment, in which `redirector run` hands it
+/// down, else by the file, if there is one.
+pub(super) fn mode() -> Mode {
+    let variable = std::env::var(MODE_VARIABLE).unwrap_or_default();
+    if let Some(mode) = Mode::from_word(&variable) {
+        return mode;
+    }
+    if variable.is_empty() && place::configuration().is_none() {
+        return Mode::Local;
+    }
+    match Config::load() {
+        Ok(config) => config.client.mode.value,
+        // A gateway reports a broken file when it starts; the variable is nobody else's to report.
+        Err(error) => {
+            if !variable.is_empty() {
+                eprintln!("redirector: {error}; going on as if it were local");
+            }
+            Mode::Local
         }
     }
 }

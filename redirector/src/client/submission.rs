@@ -6,7 +6,7 @@ use nix::{fcntl, sys::stat};
 
 use crate::{
     agent::invocation::Invocation,
-    model::{Amount, Kind, Resources, Rule, Spec, Text, file_name},
+    model::{Amount, Kind, PoolName, Resources, Retries, Rule, Spec, Text, file_name},
     protocol::{PipeEnd, Submission},
     random,
 };
@@ -22,6 +22,12 @@ pub struct Decision {
     pub name: String,
     /// What the command may hold.
     pub resources: Resources,
+    /// Whether the rule says how many cpus; else they are the default's.
+    pub names_cpus: bool,
+    /// The longest that one attempt may run, in milliseconds.
+    pub time_limit: Option<u64>,
+    /// How often it is tried again.
+    pub retries: Retries,
     /// Jobs of higher priority start first.
     pub priority: i32,
     /// Whether what the command starts may become jobs of its own.
@@ -30,15 +36,6 @@ pub struct Decision {
     pub variables: Vec<(Text, Text)>,
     /// What could not be evaluated, for the person.
     pub problems: Vec<String>,
-}
-
-impl Decision {
-    /// Sets the variables that the rule sets.
-    pub fn set_variables(&self, invocation: &mut Invocation) {
-        for (name, value) in &self.variables {
-            invocation.set(name, value.as_bytes());
-        }
-    }
 }
 
 /// What a command gets that asks for nothing.
@@ -57,10 +54,14 @@ pub fn decide(whitelists: &[PathBuf], program: &[u8], arguments: &[Text]) -> Opt
                 || default_name(program, arguments),
                 |name| String::from_utf8_lossy(name).into_owned(),
             ),
-            resources: Resources::new(
-                request.cpus.map_or(DEFAULT_RESOURCES.cpus, Amount),
-                request.mem.unwrap_or(DEFAULT_RESOURCES.mem),
-            ),
+            resources: resources(&request),
+            names_cpus: request.cpus.is_some(),
+            // To many tools a limit of 0 is none.
+            time_limit: request.time.filter(|time| *time > 0).map(|time| time.saturating_mul(1000)),
+            retries: request.retries.map_or(Retries::default(), |retries| {
+                let whitelist::Retries { node, oom, exit } = retries;
+                Retries { node, oom, exit }
+            }),
             priority: request.priority.unwrap_or(0),
             nested: request.nested,
             variables: request
@@ -71,6 +72,20 @@ pub fn decide(whitelists: &[PathBuf], program: &[u8], arguments: &[Text]) -> Opt
             problems: request.problems.iter().map(ToString::to_string).collect(),
             rule: Rule { file: file.clone().into(), line, pattern: rule.text().into() },
         })
+    })
+}
+
+fn resources(request: &whitelist::Request) -> Resources {
+    let cpus = request.cpus.map_or(DEFAULT_RESOURCES.cpus, Amount);
+    let resources = Resources::new(cpus, request.mem.unwrap_or(DEFAULT_RESOURCES.mem));
+    let gpus = request.gpus.map(|amount| (&b"gpus"[..], amount));
+    let others = request.resources.iter().chain(gpus).filter(|(_, amount)| *amount > 0);
+    others.fold(resources, |resources, (name, amount)| {
+        match PoolName::new(String::from_utf8_lossy(name)) {
+            Ok(name) => resources.with(name, Amount(amount)),
+            // The whitelist has the same rules for names, and does not get here.
+            Err(_) => resources,
+        }
     })
 }
 
@@ -92,7 +107,8 @@ fn is_sub_command(word: &[u8]) -> bool {
         && word.iter().all(letters)
 }
 
-/// Everything the gateway needs to know of `invocation`.
+/// Everything the gateway needs to know of `invocation`, but for its environment, to which
+/// the rule may yet add.
 pub fn submission(
     invocation: &Invocation,
     decision: Option<Decision>,
@@ -116,7 +132,7 @@ pub fn submission(
         run: text(b"REDIRECTOR_RUN"),
         token: text(b"REDIRECTOR_TOKEN"),
         pipes,
-        environment: invocation.environment_texts(),
+        environment: Vec::new(),
         sequential: false,
         whitelists: whitelists.iter().cloned().map(Text::from).collect(),
         spec: Spec {
@@ -129,6 +145,8 @@ pub fn submission(
                 .as_ref()
                 .map_or(DEFAULT_RESOURCES, |decision| decision.resources.clone()),
             priority: decision.as_ref().map_or(0, |decision| decision.priority),
+            time_limit: decision.as_ref().and_then(|decision| decision.time_limit),
+            retries: decision.as_ref().map_or(Retries::default(), |decision| decision.retries),
             rule: decision.map(|decision| decision.rule),
             ..Spec::default()
         },

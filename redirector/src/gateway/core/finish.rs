@@ -83,8 +83,8 @@ impl Core {
         let Some(reason) = live.cancelled.clone() else { return };
         let cancelled = Outcome::Cancelled { reason };
         match live.finished.take() {
-            Some(Finished { outcome: Outcome::Signaled { .. }, usage }) => {
-                self.record(job, Finished { outcome: cancelled, usage });
+            Some(Finished { outcome: Outcome::Signaled { .. }, usage, attempt }) => {
+                self.record(job, Finished { outcome: cancelled, usage, attempt });
             }
             Some(finished) => self.record(job, finished),
             None if live.lease.is_none() => drop(self.conclude(job, cancelled, None)),

@@ -104,7 +104,7 @@ impl Core {
         lease: &Lease,
         reply: Reply<Result<JobId, Failure>>,
     ) {
-        let Resumption { job, token, stage, pipes } = resumption;
+        let Resumption { job, token, stage, pipes, .. } = resumption;
         if self.tokens.job(&token) != Some(job) {
             let reason = format!(
                 "the token for job {job} is not this gateway's: its journal was replaced meanwhile"

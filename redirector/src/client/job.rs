@@ -1,0 +1,256 @@
+//! One job, from the client's side: waits for its grant, runs the command, reports its end.
+//!
+//! ```text
+//!  ┌─► wait_for_grant ─► prepare_environment ─► run_command ─► report ─► Recorded: end like it
+//!  └────────────── put back what it read and wrote ◄───────────── Retry
+//! ```
+
+use std::{io, path::PathBuf};
+
+use super::{
+    exec::{Additions, not_accepted, say},
+    foreground::follow,
+    group::Group,
+    link::{Event, Fate, Link},
+    streams::Streams,
+};
+use crate::{
+    agent::{
+        ending,
+        invocation::Invocation,
+        process::{Command, CpuSet, Process},
+    },
+    model::{JobId, Kind, Outcome, Usage, file_name},
+    node::variables,
+    preload,
+    protocol::{GatewayMessage, Grant, Stage},
+};
+
+/// What the gateway makes of an attempt's end.
+enum Answer {
+    /// It is the job's.
+    Over,
+    /// The job is tried again, for this reason.
+    Retry(String),
+}
+
+/// Stands in for one command.
+pub(super) struct Client {
+    link: Link,
+    invocation: Invocation,
+    additions: Additions,
+    kind: Kind,
+    name: String,
+    /// Where a core file of this process may be left.
+    scratch: PathBuf,
+    token: String,
+    group: Group,
+}
+
+impl Client {
+    /// For the job that `link` has submitted.
+    pub(super) fn new(
+        link: Link,
+        invocation: Invocation,
+        additions: Additions,
+        kind: Kind,
+        scratch: PathBuf,
+    ) -> Self {
+        let name = file_name(invocation.program.as_bytes());
+        let (token, group) = (String::new(), Group::default());
+        Self { link, invocation, additions, kind, name, scratch, token, group }
+    }
+
+    /// Runs the command when it is granted, as often as it is, and ends like it.
+    pub(super) fn run(mut self) -> ! {
+        loop {
+            // While the gateway thinks, so that it costs no time.
+            self.group.watch();
+            let (job, grant) = self.wait_for_grant();
+            self.prepare_environment(job, &grant);
+            let streams = Streams::note();
+            self.link.stage = Stage::Running;
+            let (outcome, usage) = self.run_command(job, &grant);
+            self.group.dismiss();
+            match self.report(job, &outcome, usage) {
+                Answer::Over => {
+                    drop(self.group);
+                    ending::end_like(&outcome, &self.scratch)
+                }
+                Answer::Retry(reason) => {
+                    streams.put_back();
+                    say(&format!("job {job} ('{}') is tried again: {reason}", self.name));
+                    self.link.wait_again();
+                    self.group = Group::default();
+                }
+            }
+        }
+    }
+
+    fn wait_for_grant(&mut self) -> (JobId, Grant) {
+        loop {
+            match self.link.next() {
+                Event::Message(GatewayMessage::Accepted { token, warnings, .. }) => {
+                    self.token = token;
+                    for warning in warnings {
+                        say(&warning);
+                    }
+                }
+                Event::Message(GatewayMessage::Granted(grant)) => {
+                    if let Some(job) = self.link.job() {
+                        return (job, grant);
+                    }
+                }
+                Event::Message(GatewayMessage::Refused { reason }) => {
+                    say(&format!("'{}' cannot run: {reason}", self.name));
+                    ending::exit(ending::SYSTEM_FAILURE);
+                }
+                Event::Message(GatewayMessage::Signal { reason, .. }) => {
+                    say(&format!("'{}' did not run: {reason}", self.name));
+                    ending::end_like(&Outcome::Cancelled { reason }, &self.scratch);
+                }
+                Event::Message(GatewayMessage::Warning { text }) => say(&text),
+                Event::Message(GatewayMessage::Recorded | GatewayMessage::Retry { .. }) => {}
+                Event::Signal(received) => default_action(received.signal, &self.scratch),
+                Event::NotAccepted(error) => {
+                    // The command must not find a child that it has not made.
+                    self.group = Group::default();
+                    not_accepted(
+                        &self.invocation,
+                        Some(self.link.catcher()),
+                        &self.name,
+                        &error.to_string(),
+                    )
+                }
+                Event::GivenUp(error) => {
+                    say(&format!(
+                        "{} was accepted but its gateway is gone ({error}); it was not run. \
+                         'redirector status' tells what became of the gateway",
+                        self.label()
+                    ));
+                    ending::exit(ending::SYSTEM_FAILURE);
+                }
+            }
+        }
+    }
+
+    /// What the command finds in its environment: as the pipeline made it, but for
+    /// the job's own number and token, and what tells it what it was given.
+    fn prepare_environment(&mut self, job: JobId, grant: &Grant) {
+        let invocation = &mut self.invocation;
+        if self.kind == Kind::Command {
+            preload::remove_shim(invocation);
+            for name in ["REDIRECTOR_RUN", "REDIRECTOR_WHITELIST"] {
+                invocation.remove(name.as_bytes());
+            }
+        }
+        invocation.set("REDIRECTOR_JOB", job.to_string().as_bytes());
+        invocation.set("REDIRECTOR_TOKEN", self.token.as_bytes());
+        let rule = &self.additions.variables;
+        for (name, value) in &grant.variables {
+            if rule.iter().all(|(by_rule, _)| by_rule != name) {
+                invocation.set(name, value.as_bytes());
+            }
+        }
+        if self.additions.threads && self.kind == Kind::Command {
+            let is_set = |name: &str| invocation.variable(name.as_bytes()).is_some();
+            for (name, value) in variables::threads(grant.resources.cpus, is_set) {
+                invocation.set(name, value.as_bytes());
+            }
+        }
+    }
+
+    fn run_command(&mut self, job: JobId, grant: &Grant) -> (Outcome, Usage) {
+        // What a whole pipeline starts would be kept to the same cpus.
+        let cpus = if self.kind == Kind::Command { CpuSet::own(&grant.cpus) } else { None };
+        let mut told = String::new();
+        let command = Command {
+            program: &self.invocation.program,
+            arguments: self.invocation.argument_pointers(),
+            environment: self.invocation.environment_pointers(),
+            cpus,
+        };
+        let process = match Process::start(&command, self.link.catcher().inherited()) {
+            Ok(process) => process,
+            Err(error) => return (self.could_not_start(&error), Usage::default()),
+        };
+        loop {
+            match self.link.next() {
+                Event::Signal(received) if received.signal == libc::SIGCHLD => {
+                    if let Some(end) = follow(&process) {
+                        return end;
+                    }
+                }
+                Event::Signal(received) => {
+                    if !self.group.has_got(received.signal, received.from_kernel) {
+                        process.signal(received.signal);
+                    }
+                }
+                Event::Message(GatewayMessage::Signal { signal, reason }) => {
+                    if told != reason {
+                        say(&format!("job {job} ('{}') is being ended: {reason}", self.name));
+                        told = reason;
+                    }
+                    process.signal(signal);
+                    process.signal(libc::SIGCONT);
+                }
+                Event::Message(GatewayMessage::Warning { text }) => say(&text),
+                Event::Message(_) => {}
+                Event::NotAccepted(error) | Event::GivenUp(error) => {
+                    say(&format!("{} runs on without its gateway: {error}", self.label()));
+                }
+            }
+        }
+    }
+
+    fn could_not_start(&self, error: &io::Error) -> Outcome {
+        say(&format!("cannot run {}: {error}", self.invocation.program.to_string_lossy()));
+        // As shells tell these two apart (POSIX, 2.8.2).
+        let exit_code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+        Outcome::Exited { exit_code }
+    }
+
+    fn report(&mut self, job: JobId, outcome: &Outcome, usage: Usage) -> Answer {
+        let not_journalled = |reason: &str| {
+            say(&format!(
+                "the outcome {outcome} of job {job} ('{}') is not journalled: {reason}",
+                self.name
+            ));
+            Answer::Over
+        };
+        match self.link.fate() {
+            Fate::Live => {}
+            Fate::Recorded => return Answer::Over,
+            Fate::GivenUp(reason) => return not_journalled(reason),
+        }
+        self.link.report(outcome.clone(), usage);
+        loop {
+            match self.link.next() {
+                Event::Message(GatewayMessage::Recorded) => return Answer::Over,
+                Event::Message(GatewayMessage::Retry { reason }) => return Answer::Retry(reason),
+                Event::Message(GatewayMessage::Warning { text }) => say(&text),
+                // The command is over; what was meant for it comes too late.
+                Event::Message(_) | Event::Signal(_) => {}
+                Event::NotAccepted(error) | Event::GivenUp(error) => {
+                    return not_journalled(&error.to_string());
+                }
+            }
+        }
+    }
+
+    fn label(&self) -> String {
+        self.link.job().map_or_else(
+            || format!("'{}'", self.name),
+            |job| format!("job {job} ('{}')", self.name),
+        )
+    }
+}
+
+/// What `signal` does to a process that has nothing to say about it.
+fn default_action(signal: i32, scratch: &std::path::Path) {
+    match signal {
+        libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH => {}
+        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => ending::stop_by(signal),
+        _ => ending::end_like(&Outcome::Signaled { signal, core_dumped: false }, scratch),
+    }
+}
