@@ -10,7 +10,7 @@ use super::{
 use crate::{
     agent::{invocation::Invocation, process::Command, signals::Catcher},
     config::{MODE_VARIABLE, Mode},
-    model::{Kind, Outcome, Resources, file_name},
+    model::{Kind, Outcome, Resources, pipeline_name},
     place, preload, random,
 };
 
@@ -69,7 +69,7 @@ pub fn pipeline(
     submission.sequential = mode == Mode::Sequential;
     submission.spec.kind = Kind::Run;
     submission.spec.resources = Resources::NONE;
-    submission.spec.name = name.unwrap_or_else(|| file_name(invocation.program.as_bytes()));
+    submission.spec.name = name.unwrap_or_else(|| pipeline_name(&submission.spec.argv));
     exec::submit(invocation, submission, Additions::default())
 }
 

@@ -252,3 +252,50 @@ impl Mode {
         [Self::Local, Self::Sequential, Self::DryRun].into_iter().find(|mode| mode.word() == word)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("redirector.toml");
+        fs::write(&file, text).expect("just made");
+        let mut config = Config::default();
+        config.read(&file).map(|()| config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_sets_what_it_names() {
+        let config = read(
+            "[node]\ncpus = 1.5\ngpus = 2\npin = false\nmax_jobs = 7\n\
+             [node.pools]\nlicence = 2\nscratch = \"0.5\"\n[client]\nmode = \"dry-run\"\n",
+        )
+        .unwrap();
+        let node = &config.node;
+        assert_eq!(node.cpus.value, Some(Amount(15_000)));
+        assert_eq!((node.gpus.value, node.max_jobs.value), (Some(2), Some(7)));
+        assert_eq!((node.pin.value, node.enforce_memory.value), (false, true));
+        assert_eq!(node.pin.origin, config.files[0].display().to_string());
+        let pools: Vec<_> =
+            node.pools.iter().map(|(name, pool)| (name.as_str(), pool.value)).collect();
+        assert_eq!(pools, [("licence", Amount::whole(2)), ("scratch", Amount(5_000))]);
+        assert_eq!(config.client.mode.value, Mode::DryRun);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_said_with_its_name() {
+        for (text, part) in [
+            ("[node.pools]\nmem = 1", "'mem'"),
+            ("[node.pools]\ngpus = 1", "'node.gpus'"),
+            ("[node.pools]\n\"a b\" = 1", "'a b'"),
+            ("[node.pools]\nlicence = \"many\"", "many"),
+            ("[node]\ngpus = -1", "gpus"),
+            ("[client]\nmode = \"fast\"", "fast"),
+            ("[node]\ncpu = 1", "cpu"),
+        ] {
+            let said = read(text).unwrap_err();
+            assert!(said.contains(part) && said.contains("redirector.toml"), "{text}: {said}");
+        }
+    }
+}

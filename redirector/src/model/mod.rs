@@ -2,6 +2,7 @@
 
 mod id;
 mod job;
+mod pipeline_name;
 mod pool;
 mod resources;
 mod retries;
@@ -13,6 +14,7 @@ mod usage;
 
 pub use id::{JobId, NodeName};
 pub use job::{Attempt, Job, Timestamp};
+pub use pipeline_name::pipeline_name;
 pub use pool::{InvalidPoolName, Pool, PoolName};
 pub use resources::{Amount, Resources};
 pub use retries::{Cause, Retries};

@@ -7,7 +7,7 @@ use crate::{
         message::{Failure, Message},
         processes,
     },
-    model::{JobId, Kind, Resources, Spec, State, Timestamp, file_name},
+    model::{JobId, Kind, Resources, Spec, State, Timestamp, pipeline_name},
     store::{NewJob, Write},
 };
 
@@ -27,7 +27,7 @@ impl Core {
         let program = root.argv.first().cloned().unwrap_or_default();
         let spec = Spec {
             kind: Kind::Session,
-            name: file_name(program.as_bytes()),
+            name: pipeline_name(&root.argv),
             argv: root.argv,
             program,
             directory: root.directory,
