@@ -3,7 +3,10 @@
 use std::fs;
 
 use integration::{Finished, Running, Session, Way, begin};
-use nix::sched::{CpuSet, sched_getaffinity};
+use nix::{
+    sched::{CpuSet, sched_getaffinity},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -29,7 +32,11 @@ fn run_once(session: &Session, gateway: &FakeGateway, line: &str, grant: &Value)
 
 /// The cpus of this process, by the kernel's numbers.
 fn own_cpus() -> Vec<usize> {
-    let set = sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("this kernel tells");
+    cpus_of(Pid::from_raw(0))
+}
+
+fn cpus_of(process: Pid) -> Vec<usize> {
+    let set = sched_getaffinity(process).expect("the process runs");
     (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).expect("within the set")).collect()
 }
 
@@ -89,6 +96,28 @@ fn granted_variables_are_set_but_not_over_those_of_the_rule() {
     assert_eq!(value(&told, "CUDA_VISIBLE_DEVICES"), Some("GPU-5"));
     assert_eq!(value(&told, "CHOSEN"), Some("by the rule"));
     assert_eq!(value(&told, "EMPTY"), Some(""));
+    let before = |name: &str| value(&told, &format!("REDIRECTOR_BEFORE_{name}"));
+    assert_eq!(before("CUDA_VISIBLE_DEVICES"), Some("=0,1"));
+    assert_eq!((before("EMPTY"), before("CHOSEN")), (Some(""), None));
+}
+
+/// A gateway goes by what is there outside of the job in which it happens to be started.
+#[test]
+fn a_gateway_started_inside_a_job_knows_the_whole_node() {
+    let session = Session::new("probe\n");
+    let first = own_cpus()[0];
+    let script = "REDIRECTOR_JOB=1 CUDA_VISIBLE_DEVICES=5 HIP_VISIBLE_DEVICES=1 \
+                  REDIRECTOR_BEFORE_CUDA_VISIBLE_DEVICES==2,5 REDIRECTOR_BEFORE_HIP_VISIBLE_DEVICES= ";
+    session
+        .bash(Way::Preloaded, &format!("{script} taskset -c {first} env probe"))
+        .expect_success("the job");
+    let gateway = session.gateway().pid();
+    let environment =
+        fs::read_to_string(format!("/proc/{gateway}/environ")).expect("the gateway runs");
+    assert_eq!(value(&environment, "CUDA_VISIBLE_DEVICES"), Some("2,5"));
+    assert_eq!(value(&environment, "HIP_VISIBLE_DEVICES"), None);
+    let its = cpus_of(gateway);
+    assert!(own_cpus().iter().all(|cpu| its.contains(cpu)), "{its:?}");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{
         process::{Command, CpuSet, Process},
     },
     model::{JobId, Kind, Outcome, Usage, file_name},
-    node::variables,
+    node::{before, variables},
     preload,
     protocol::{GatewayMessage, Grant, Stage},
 };
@@ -148,9 +148,16 @@ impl Client {
         invocation.set("REDIRECTOR_TOKEN", self.token.as_bytes());
         let rule = &self.additions.variables;
         for (name, value) in &grant.variables {
-            if rule.iter().all(|(by_rule, _)| by_rule != name) {
-                invocation.set(name, value.as_bytes());
+            if rule.iter().any(|(by_rule, _)| by_rule == name) {
+                continue;
             }
+            let (kept, before) =
+                before::kept(name.as_bytes(), invocation.variable(name.as_bytes()));
+            // What is kept already is from before an outer job, or an earlier attempt.
+            if invocation.variable(&kept).is_none() {
+                invocation.set(kept, &before);
+            }
+            invocation.set(name, value.as_bytes());
         }
         if self.additions.threads && self.kind == Kind::Command {
             let is_set = |name: &str| invocation.variable(name.as_bytes()).is_some();

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     config::{self, Config},
     model::NodeName,
-    node::Facts,
+    node::{Facts, before},
     place::{self, StateDirectory},
     protocol::READY,
     store::{self, Store},
@@ -105,6 +105,7 @@ pub fn launch() -> Result<(), Error> {
             gateway.env_remove(&name);
         }
     }
+    before::restore(&mut gateway);
     gateway.spawn().map_err(system(format!("run {}", program.display())))?;
     Ok(())
 }

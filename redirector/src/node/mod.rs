@@ -11,6 +11,7 @@
 //! Settings have one order everywhere: the environment goes over the files, options of the
 //! command line go over both, and what nobody has set is found out.
 
+pub mod before;
 mod computer;
 mod control_groups;
 mod cpus;
