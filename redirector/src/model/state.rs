@@ -62,7 +62,9 @@ pub enum Outcome {
     },
     /// It was ended because it ran for as long as it may.
     TimedOut {
-        /// Its time limit, in milliseconds.
+        /// Its time limit, in milliseconds. In JSON it stands beside what was asked for, which
+        /// has a `time_limit` of its own.
+        #[serde(rename = "timed_out_after")]
         time_limit: u64,
     },
     /// It was ended because it took more memory than it had asked for.
@@ -139,6 +141,46 @@ impl fmt::Display for Outcome {
             Self::Signaled { signal, core_dumped: true } => write!(f, "signaled({signal}, core)"),
             Self::Signaled { signal, core_dumped: false } => write!(f, "signaled({signal})"),
             other => f.write_str(other.word()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Condition, Dependency, Element, JobId, Retries, Rule, Spec, Text};
+
+    /// A job's record has both side by side in one JSON object.
+    #[test]
+    fn what_was_asked_and_how_it_ended_have_no_field_in_common() {
+        let keys = |value: serde_json::Value| -> Vec<String> {
+            value.as_object().expect("an object").keys().cloned().collect()
+        };
+        let asked = keys(
+            serde_json::to_value(Spec {
+                time_limit: Some(1),
+                retries: Retries { node: 1, oom: 1, exit: 1 },
+                detached: true,
+                element: Some(Element { first: JobId(1), value: Text::default() }),
+                after: vec![Dependency { job: JobId(1), on: Condition::Any }],
+                rule: Some(Rule { file: Text::default(), line: 1, pattern: Text::default() }),
+                ..Spec::default()
+            })
+            .unwrap(),
+        );
+        let reason = String::new;
+        for outcome in [
+            Outcome::Exited { exit_code: 1 },
+            Outcome::Signaled { signal: 9, core_dumped: true },
+            Outcome::TimedOut { time_limit: 1 },
+            Outcome::OutOfMemory { mem_limit: 1, mem_used: 2 },
+            Outcome::Cancelled { reason: reason() },
+            Outcome::Refused { reason: reason() },
+            Outcome::Lost { reason: reason() },
+            Outcome::Ended,
+        ] {
+            let told = keys(serde_json::to_value(&outcome).unwrap());
+            assert!(told.iter().all(|key| !asked.contains(key)), "{outcome:?}: {told:?} {asked:?}");
         }
     }
 }
