@@ -193,7 +193,7 @@ fn a_configuration_that_is_wrong() {
 fn a_request_that_can_never_be_met() {
     let session = Session::new("probe cpus=64\ntell mem=900G\n");
     for (program, parts) in
-        [("probe", ["64 cpus", "has 2 cpus"]), ("tell", ["900 GiB", "has 4 GiB"])]
+        [("probe", ["64 cpus", "has 2 cpus"]), ("tell", ["900G of memory", "has 4G of memory"])]
     {
         let refused = finish(&mut session.command(Way::Preloaded, "env", [program, "x"]));
         assert_eq!(refused.status.code(), SYSTEM_FAILURE, "{refused}");

@@ -8,6 +8,7 @@ mod cancelling;
 mod command_line;
 mod fake_gateway;
 mod full_disk;
+mod given;
 mod grants;
 mod journal;
 mod modes;

@@ -20,7 +20,7 @@ mod memory;
 pub mod pins;
 pub mod variables;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 pub use gpus::{Gpus, Vendor};
 
@@ -156,6 +156,13 @@ impl Facts {
             }
         }
         resources
+    }
+
+    /// The pools that come in pieces of which each job is told which it has, and how many.
+    pub fn indexed(&self) -> BTreeMap<PoolName, u32> {
+        let count = self.gpus.names.len() as u32;
+        let gpus = PoolName::new("gpus").ok().filter(|_| count > 0);
+        gpus.map(|gpus| (gpus, count)).into_iter().collect()
     }
 
     /// For `GET /v1/nodes`; `used` says how much of a pool jobs hold, in the pool's unit.

@@ -151,6 +151,8 @@ fn settings_go_over_what_is_found() {
         settings.gpus.override_with(Some(Some(count)), "REDIRECTOR_GPUS");
         let facts = computer.facts(&settings);
         assert_eq!(facts.gpus.names, names);
+        let pieces: Vec<_> = facts.indexed().into_values().collect();
+        assert_eq!(pieces, if count > 0 { vec![count] } else { Vec::new() });
         let has_pool = facts.pools.iter().any(|pool| pool.name == "gpus");
         assert_eq!(has_pool, count > 0);
     }
