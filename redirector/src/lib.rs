@@ -19,6 +19,7 @@ pub mod agent;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod detached;
 pub mod dispatcher;
 pub mod gateway;
 pub mod model;

@@ -9,7 +9,9 @@
 
 pub mod ending;
 pub mod invocation;
+pub(crate) mod job_processes;
 pub mod process;
+pub(crate) mod processes;
 pub mod protocol;
 pub mod signals;
 pub mod witness;

@@ -1,12 +1,14 @@
 //! Starts the gateway when no one listens yet: once, however many clients want it.
 
 use std::{
+    fmt,
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     os::{
         fd::AsFd,
         unix::{fs::OpenOptionsExt, net::UnixStream},
     },
+    path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -22,6 +24,41 @@ use crate::{
     protocol::READY,
 };
 
+/// What is started in the background when it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// The gateway.
+    Gateway,
+    /// The agent.
+    Agent,
+}
+
+impl Service {
+    /// The subcommand that starts it and leaves when it listens.
+    const fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Gateway => &["serve", "--embedded"],
+            Self::Agent => &["agent"],
+        }
+    }
+
+    fn log(self, state: &StateDirectory) -> PathBuf {
+        match self {
+            Self::Gateway => state.log(),
+            Self::Agent => state.agent_log(),
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gateway => "gateway",
+            Self::Agent => "agent",
+        })
+    }
+}
+
 /// No gateway could be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,8 +66,10 @@ pub enum Error {
     #[error(transparent)]
     Place(#[from] place::Error),
     /// A file or process of the start-up failed.
-    #[error("cannot start the gateway: {what}: {cause}")]
+    #[error("cannot start the {service}: {what}: {cause}")]
     System {
+        /// Which service.
+        service: Service,
         /// What was tried.
         what: String,
         /// The system's reason.
@@ -43,8 +82,10 @@ pub enum Error {
         lock: String,
     },
     /// It neither listens nor ends.
-    #[error("the gateway has said nothing for {seconds} s since its start; its log is {log}")]
+    #[error("the {service} has said nothing for {seconds} s since its start; its log is {log}")]
     Silent {
+        /// Which service.
+        service: Service,
         /// How long it was given.
         seconds: u64,
         /// Where it logs.
@@ -67,12 +108,15 @@ pub fn ensure_gateway(state: &StateDirectory) -> Result<(), Error> {
     if UnixStream::connect(state.socket()).is_ok() {
         return Ok(());
     }
-    start(state)
+    start(Service::Gateway, state)
 }
 
 fn lock(state: &StateDirectory) -> Result<Flock<File>, Error> {
     let path = state.start_lock();
-    let failed = |cause| Error::System { what: format!("lock {}", path.display()), cause };
+    let failed = |cause| {
+        let what = format!("lock {}", path.display());
+        Error::System { service: Service::Gateway, what, cause }
+    };
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -88,17 +132,17 @@ fn lock(state: &StateDirectory) -> Result<Flock<File>, Error> {
     }
 }
 
-/// Runs `redirector serve --embedded` and waits until it listens: it says so on its
-/// standard output, and what is wrong on its standard error, then closes both.
-fn start(state: &StateDirectory) -> Result<(), Error> {
+/// Starts `service` and waits until it listens: it says so on its standard output, and what
+/// is wrong on its standard error, then closes both.
+pub(crate) fn start(service: Service, state: &StateDirectory) -> Result<(), Error> {
     let failed = |what: &str| {
         let what = what.to_owned();
-        move |cause| Error::System { what, cause }
+        move |cause| Error::System { service, what, cause }
     };
     let program = std::env::current_exe().map_err(failed("find the redirector program"))?;
     let mut launcher = Command::new(&program);
     launcher
-        .args(["serve", "--embedded"])
+        .args(service.arguments())
         .env("REDIRECTOR_STATE_DIR", state.path())
         // It would make the new process stand in for this one's command.
         .env_remove("REDIRECTOR_EXEC")
@@ -114,9 +158,10 @@ fn start(state: &StateDirectory) -> Result<(), Error> {
     let said = launcher.stdout.take().map_or(Ok(String::new()), |pipe| read_until(pipe, deadline));
     let complaint =
         launcher.stderr.take().map_or(Ok(String::new()), |pipe| read_until(pipe, deadline));
+    let log = service.log(state).display().to_string();
     let silent = |error: io::Error| match error.kind() {
         io::ErrorKind::TimedOut => {
-            Error::Silent { seconds: PATIENCE.as_secs(), log: state.log().display().to_string() }
+            Error::Silent { service, seconds: PATIENCE.as_secs(), log: log.clone() }
         }
         _ => failed("hear from it")(error),
     };
@@ -133,10 +178,7 @@ fn start(state: &StateDirectory) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::GaveUp(if complaint.is_empty() {
-        format!(
-            "the gateway ended at its start without a word; its log is {}",
-            state.log().display()
-        )
+        format!("the {service} ended at its start without a word; its log is {log}")
     } else {
         complaint.to_owned()
     }))

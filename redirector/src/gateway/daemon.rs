@@ -6,26 +6,19 @@
 //! nobody's child; `serve` is that process.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, IsTerminal, Read, Seek, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, File},
+    io::{self, Write},
     path::PathBuf,
-    process::Command,
     sync::Arc,
     time::Duration,
 };
 
-use nix::{
-    errno::Errno,
-    fcntl::{Flock, FlockArg},
-};
+use nix::fcntl::Flock;
 use tokio::{
     net::UnixListener,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
 };
-
-use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 
 use super::{
     core::{Core, Setup},
@@ -33,10 +26,10 @@ use super::{
 };
 use crate::{
     config::{self, Config},
+    detached::{self, LockError},
     model::NodeName,
-    node::{Facts, before},
+    node::Facts,
     place::{self, StateDirectory},
-    protocol::READY,
     store::{self, Store},
 };
 
@@ -45,9 +38,6 @@ const TAKE_OVER: Duration = Duration::from_secs(10);
 
 /// How long a leaving gateway waits for its last answers to be read.
 const FAREWELL: Duration = Duration::from_secs(5);
-
-/// A log larger than this is set aside at the start, in bytes.
-const LOG_SIZE: u64 = 16 << 20;
 
 /// The gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -73,54 +63,19 @@ pub enum Error {
         directory: String,
     },
     /// The system refuses something.
-    #[error("{what}: {cause}")]
-    System {
-        /// What was tried.
-        what: String,
-        /// The system's reason.
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    System(#[from] detached::Error),
 }
 
 fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
-    let what = what.into();
-    move |cause| Error::System { what, cause }
+    let failed = detached::failed(what);
+    move |cause| Error::System(failed(cause))
 }
 
 /// Starts the gateway as a process that has nothing to do with this one's, on the
 /// same standard output and error: it says on them whether it listens, then closes them.
 pub fn launch() -> Result<(), Error> {
-    close_inherited();
-    let program = std::env::current_exe().map_err(system("find the redirector program"))?;
-    let mut gateway = Command::new(&program);
-    gateway.args(["serve", "--detached"]).current_dir("/");
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        let settings =
-            ["REDIRECTOR_STATE_DIR", "REDIRECTOR_HOME", "REDIRECTOR_CONFIG", "REDIRECTOR_LOG"];
-        let keep = settings.contains(&&*text)
-            || config::GATEWAY_VARIABLES.contains(&&*text)
-            || !text.starts_with("REDIRECTOR_");
-        if !keep || text.starts_with("LD_") {
-            gateway.env_remove(&name);
-        }
-    }
-    before::restore(&mut gateway);
-    gateway.spawn().map_err(system(format!("run {}", program.display())))?;
-    Ok(())
-}
-
-/// Closes every descriptor but the standard three.
-fn close_inherited() {
-    let open = fs::read_dir("/proc/self/fd").into_iter().flatten();
-    let numbers: Vec<i32> = open
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > 2)
-        .collect();
-    for number in numbers {
-        // Fails for the one that was the directory's own and is closed already.
-        let _closed = nix::unistd::close(number);
-    }
+    Ok(detached::launch(&["serve", "--detached"])?)
 }
 
 /// How to serve.
@@ -140,8 +95,8 @@ pub fn serve(mode: Mode) -> Result<(), Error> {
         nix::unistd::setsid().map_err(|errno| system("start a session")(errno.into()))?;
     }
     crate::agent::ignore_broken_pipes();
-    let log = open_log(&state).map_err(system(format!("open {}", state.log().display())))?;
-    start_logging(mode, &log)?;
+    let log = detached::open_log(&state.log())?;
+    detached::start_logging((mode == Mode::Detached).then_some(&log))?;
     let config = Config::load()?;
     let lock = lock(&state, mode)?;
     let store = open_journal(&state, &config)?;
@@ -174,7 +129,9 @@ async fn run(
         connections: Arc::clone(&connections),
         messages: messages.clone(),
     })?;
-    announce(mode, log)?;
+    if mode == Mode::Detached {
+        detached::announce(log)?;
+    }
     let directory = state.path().display();
     tracing::info!(pid = std::process::id(), state = %directory, cpus = %capacity.cpus, mem = capacity.mem, "listening");
     let (leave, leaving) = watch::channel(false);
@@ -210,37 +167,14 @@ async fn interrupted() {
 
 /// Locks the state directory for this gateway; the file tells its process id.
 fn lock(state: &StateDirectory, mode: Mode) -> Result<Flock<File>, Error> {
-    let path = state.gateway_lock();
-    let what = format!("lock {}", path.display());
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(system(&*what))?;
-    let running = |mut file: File| {
-        let mut pid = String::new();
-        drop(file.read_to_string(&mut pid));
-        Error::Running { pid: pid.trim().to_owned(), directory: state.path().display().to_string() }
-    };
-    let mut lock = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => lock,
-        Err((file, Errno::EWOULDBLOCK)) if mode == Mode::Detached => {
-            let spare = file.try_clone().map_err(system(&*what))?;
-            place::lock_within(file, TAKE_OVER).ok_or_else(|| running(spare))?
+    // A person is told at once that another one is there.
+    let patience = if mode == Mode::Detached { TAKE_OVER } else { Duration::ZERO };
+    detached::lock(&state.gateway_lock(), patience).map_err(|error| match error {
+        LockError::System(error) => Error::System(error),
+        LockError::Held(pid) => {
+            Error::Running { pid, directory: state.path().display().to_string() }
         }
-        Err((file, Errno::EWOULDBLOCK)) => return Err(running(file)),
-        Err((_, errno)) => return Err(system(what)(errno.into())),
-    };
-    let write = |lock: &mut File| -> io::Result<()> {
-        lock.set_len(0)?;
-        lock.rewind()?;
-        writeln!(lock, "{}", std::process::id())
-    };
-    write(&mut lock).map_err(system(format!("write {}", path.display())))?;
-    Ok(lock)
+    })
 }
 
 /// Opens the journal; a damaged one is set aside, so that the service starts.
@@ -288,47 +222,4 @@ fn listen(state: &StateDirectory) -> Result<UnixListener, Error> {
         _ => {}
     }
     UnixListener::bind(&socket).map_err(system(format!("listen on {}", socket.display())))
-}
-
-/// Says that the gateway listens. A daemon then lets go of its starter's output.
-fn announce(mode: Mode, log: &File) -> Result<(), Error> {
-    if mode == Mode::Foreground {
-        return Ok(());
-    }
-    let what = "let go of the standard descriptors";
-    let nowhere =
-        OpenOptions::new().read(true).write(true).open("/dev/null").map_err(system(what))?;
-    let mut output = io::stdout();
-    // Fails when the client that started this gateway is gone; others will come.
-    drop(output.write_all(READY.as_bytes()).and_then(|()| output.flush()));
-    let errno = |errno: Errno| system(what)(errno.into());
-    nix::unistd::dup2_stdin(&nowhere).map_err(errno)?;
-    nix::unistd::dup2_stdout(&nowhere).map_err(errno)?;
-    nix::unistd::dup2_stderr(log).map_err(errno)
-}
-
-/// A gateway in the foreground logs to standard error, a daemon to its file.
-fn start_logging(mode: Mode, log: &File) -> Result<(), Error> {
-    let filter =
-        EnvFilter::try_from_env("REDIRECTOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let writer = match mode {
-        Mode::Foreground => BoxMakeWriter::new(io::stderr),
-        Mode::Detached => BoxMakeWriter::new(log.try_clone().map_err(system("open the log"))?),
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(mode == Mode::Foreground && io::stderr().is_terminal())
-        // On a full disk, the log must not be the end of the gateway.
-        .log_internal_errors(false)
-        .init();
-    Ok(())
-}
-
-fn open_log(state: &StateDirectory) -> io::Result<File> {
-    let path = state.log();
-    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LOG_SIZE) {
-        fs::rename(&path, path.with_extension("log.old"))?;
-    }
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }

@@ -19,7 +19,6 @@
 mod api;
 mod core;
 pub mod daemon;
-mod job_processes;
 mod lease;
 mod message;
 mod pipes;
@@ -28,3 +27,5 @@ mod server;
 mod service;
 mod token;
 mod whitelists;
+
+use crate::agent::job_processes;
