@@ -109,14 +109,11 @@ pub(crate) fn lock(path: &Path, patience: Duration) -> Result<Flock<File>, LockE
         Ok(lock) => lock,
         Err((mut file, Errno::EWOULDBLOCK)) => {
             let waiting = file.try_clone().map_err(system)?;
-            match place::lock_within(waiting, patience) {
-                Some(lock) => lock,
-                None => {
-                    let mut pid = String::new();
-                    drop(file.read_to_string(&mut pid));
-                    return Err(LockError::Held(pid.trim().to_owned()));
-                }
-            }
+            place::lock_within(waiting, patience).ok_or_else(|| {
+                let mut pid = String::new();
+                drop(file.read_to_string(&mut pid));
+                LockError::Held(pid.trim().to_owned())
+            })?
         }
         Err((_, errno)) => return Err(system(errno.into())),
     };

@@ -1,19 +1,42 @@
-//! Runs a job's command on this computer and watches over it.
+//! Runs jobs' commands on this computer and watches over them, in two ways.
 //!
-//! Everything that a command can tell about its parent is kept as it was: the
-//! command inherits descriptors, working directory, limits, controlling terminal,
-//! process group, ignored signals and the signal mask that this process started
-//! with. [`invocation`] is the command, [`process`] starts it, [`signals`] catches what is sent to this process
-//! in its stead, [`witness`] tells signals to the group from signals to this
-//! process, and [`ending`] makes this process end as the command ended.
+//! **Leased**: `redirector exec` is this process, and everything that the command can tell
+//! about its parent is kept as it was: the command inherits descriptors, working directory,
+//! limits, controlling terminal, process group, ignored signals and the signal mask that
+//! this process started with. [`invocation`] is the command, [`process`] starts it,
+//! [`signals`] catches what is sent to this process in its stead, [`witness`] tells signals
+//! to the group from signals to this process, and [`ending`] makes this process end as the
+//! command ended.
+//!
+//! **Detached**: nobody waits for the command. `redirector agent` is a process of its own
+//! that outlives the gateway:
+//!
+//! ```text
+//!  gateway ── [`start::connect`] ──► agent ([`daemon`], `server`, `attempts`)
+//!     ◄══ [`protocol`] over [`wire`] ══►│
+//!                                       ├══ `shepherd` ── job 7 and all that it starts
+//!                                       ├══ `shepherd` ── job 8 …
+//!                                       └── `watch`: looks at their [`memory`] where no
+//!                                           `control_group` limits it
+//! ```
 
+mod attempts;
+mod control_group;
+pub mod daemon;
 pub mod ending;
 pub mod invocation;
 pub(crate) mod job_processes;
+pub mod memory;
 pub mod process;
 pub(crate) mod processes;
 pub mod protocol;
+mod server;
+pub mod shepherd;
+mod shepherds;
 pub mod signals;
+pub mod start;
+mod watch;
+pub mod wire;
 pub mod witness;
 
 use std::{

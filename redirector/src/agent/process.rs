@@ -98,8 +98,6 @@ impl Process {
             command.arguments.ends_with(&[ptr::null()])
                 && command.environment.ends_with(&[ptr::null()])
         );
-        // Not zeroed: only the pages that are used are to be touched.
-        let mut stack: Vec<u128> = Vec::with_capacity(CHILD_STACK / mem::size_of::<u128>());
         let mut start = Start {
             command,
             inherited,
@@ -107,20 +105,9 @@ impl Process {
             parent: unsafe { libc::getpid() },
             error: 0,
         };
-        // SAFETY: the stack outlives the child's use of it, because CLONE_VFORK
-        // holds this thread until the child has left for execve or _exit. `start`
-        // lives as long. The child calls only functions that are safe after vfork.
-        let pid = unsafe {
-            libc::clone(
-                run_child,
-                stack.as_mut_ptr().add(stack.capacity()).cast(),
-                libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
-                (&raw mut start).cast(),
-            )
-        };
-        if pid < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        // SAFETY: `start` outlives the call, and `run_child` takes one and calls only
+        // functions that are safe after vfork.
+        let pid = unsafe { clone_until_exec(run_child, (&raw mut start).cast()) }?;
         if start.error != 0 {
             // SAFETY: pid is our child, which has ended or is about to.
             unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
@@ -157,20 +144,51 @@ impl Process {
         }
         Ok(if pid == 0 {
             Change::None
-        } else if libc::WIFEXITED(status) {
-            Change::Ended(Outcome::Exited { exit_code: libc::WEXITSTATUS(status) }, used(&usage))
-        } else if libc::WIFSIGNALED(status) {
-            let signal = libc::WTERMSIG(status);
-            Change::Ended(
-                Outcome::Signaled { signal, core_dumped: libc::WCOREDUMP(status) },
-                used(&usage),
-            )
+        } else if let Some(outcome) = outcome(status) {
+            Change::Ended(outcome, used(&usage))
         } else if libc::WIFSTOPPED(status) {
             Change::Stopped(libc::WSTOPSIG(status))
         } else {
             Change::Continued
         })
     }
+}
+
+/// How a process ended, by its wait status; `None` if it has not.
+pub(super) fn outcome(status: c_int) -> Option<Outcome> {
+    if libc::WIFEXITED(status) {
+        Some(Outcome::Exited { exit_code: libc::WEXITSTATUS(status) })
+    } else if libc::WIFSIGNALED(status) {
+        let signal = libc::WTERMSIG(status);
+        Some(Outcome::Signaled { signal, core_dumped: libc::WCOREDUMP(status) })
+    } else {
+        None
+    }
+}
+
+/// Makes a child that shares this process's memory and runs `child(argument)`; returns
+/// its process id when it has left for `execve` or `_exit`.
+///
+/// # Safety
+/// `argument` must be what `child` takes, and `child` must end in `execve` or `_exit`,
+/// call only functions that are safe after vfork, and take little stack.
+pub(super) unsafe fn clone_until_exec(
+    child: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> io::Result<libc::pid_t> {
+    // Not zeroed: only the pages that are used are to be touched.
+    let mut stack: Vec<u128> = Vec::with_capacity(CHILD_STACK / mem::size_of::<u128>());
+    // SAFETY: the stack outlives the child's use of it, because CLONE_VFORK holds this
+    // thread until the child has left. The caller vouches for the rest.
+    let pid = unsafe {
+        libc::clone(
+            child,
+            stack.as_mut_ptr().add(stack.capacity()).cast(),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD,
+            argument,
+        )
+    };
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok(pid) }
 }
 
 extern "C" fn run_child(start: *mut c_void) -> c_int {
@@ -199,7 +217,8 @@ extern "C" fn run_child(start: *mut c_void) -> c_int {
     }
 }
 
-fn used(usage: &libc::rusage) -> Usage {
+/// What a process and those it waited for used.
+pub(super) fn used(usage: &libc::rusage) -> Usage {
     /// Unit of `ru_inblock` and `ru_oublock` in bytes (getrusage(2)).
     const BLOCK: u64 = 512;
     let microseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;

@@ -105,7 +105,7 @@ pub enum Report {
     Hello {
         /// Names this process: another one does not know what this one ran.
         instance: String,
-        /// Attempts that run.
+        /// Attempts that it knows: those that run, and those whose [`Report::Ended`] follows.
         running: Vec<AttemptId>,
     },
     /// An attempt ended, and nothing is left of its processes.

@@ -1,5 +1,6 @@
 //! The command line: a file per subcommand, each of which parses, calls and prints.
 
+mod agent;
 mod cancel;
 mod completions;
 mod config;
@@ -53,6 +54,8 @@ enum Command {
     Config(config::Arguments),
     Status(status::Arguments),
     Serve(serve::Arguments),
+    #[command(hide = true)]
+    Agent(agent::Arguments),
     Stop(stop::Arguments),
     Completions(completions::Arguments),
 }
@@ -76,6 +79,7 @@ pub fn main() -> i32 {
         Command::Config(arguments) => config::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
         Command::Serve(arguments) => serve::main(&arguments),
+        Command::Agent(arguments) => agent::main(arguments),
         Command::Stop(arguments) => stop::main(&arguments),
         Command::Completions(arguments) => completions::main(&arguments),
     };

@@ -1,0 +1,176 @@
+//! The attempts that an agent knows: those that run, and those whose end the gateway has
+//! not acknowledged. A pure table, so that "nothing twice, nothing lost" can be read off it.
+//!
+//! ```text
+//!            Start                    ended                Acknowledge
+//!  unknown ─────────► running ─────────────────► ended ─────────────────► unknown
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::{
+    protocol::{AttemptId, Ended},
+    shepherds::ShepherdId,
+};
+
+/// An attempt that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Running {
+    /// Who runs it.
+    pub shepherd: ShepherdId,
+    /// The token in its environment, if it has one.
+    pub token: Option<String>,
+    /// The most memory that it was seen to have, in bytes.
+    pub peak: u64,
+    /// The most that it may have, if the agent itself has to see to that, in bytes.
+    pub watched_limit: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Attempt {
+    Running(Running),
+    Ended(Box<Ended>),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    known: BTreeMap<AttemptId, Attempt>,
+    running: usize,
+}
+
+impl Attempts {
+    /// Whether the attempt is one of them: it must not be started.
+    pub(super) fn contains(&self, attempt: AttemptId) -> bool {
+        self.known.contains_key(&attempt)
+    }
+
+    /// An unknown attempt runs.
+    pub(super) fn run(&mut self, attempt: AttemptId, running: Running) {
+        self.known.insert(attempt, Attempt::Running(running));
+        self.running += 1;
+    }
+
+    /// An attempt ended, or could not be started.
+    pub(super) fn end(&mut self, mut ended: Box<Ended>) {
+        if let Some(running) = self.running(ended.attempt) {
+            ended.usage.max_rss = ended.usage.max_rss.max(running.peak);
+            self.running -= 1;
+        }
+        self.known.insert(ended.attempt, Attempt::Ended(ended));
+    }
+
+    /// How an attempt ended, until that is acknowledged.
+    pub(super) fn ended(&self, attempt: AttemptId) -> Option<&Ended> {
+        match self.known.get(&attempt)? {
+            Attempt::Running(_) => None,
+            Attempt::Ended(ended) => Some(ended),
+        }
+    }
+
+    /// Forgets an attempt that has ended; one that runs is not forgotten.
+    pub(super) fn acknowledge(&mut self, attempt: AttemptId) {
+        if let Some(Attempt::Ended(_)) = self.known.get(&attempt) {
+            self.known.remove(&attempt);
+        }
+    }
+
+    /// The attempt, if it runs.
+    pub(super) fn running(&self, attempt: AttemptId) -> Option<&Running> {
+        match self.known.get(&attempt)? {
+            Attempt::Running(running) => Some(running),
+            Attempt::Ended(_) => None,
+        }
+    }
+
+    /// The attempt, if it runs.
+    pub(super) fn running_mut(&mut self, attempt: AttemptId) -> Option<&mut Running> {
+        match self.known.get_mut(&attempt)? {
+            Attempt::Running(running) => Some(running),
+            Attempt::Ended(_) => None,
+        }
+    }
+
+    /// All that run.
+    pub(super) fn all_running(&self) -> impl Iterator<Item = (AttemptId, &Running)> {
+        self.known.iter().filter_map(|(attempt, state)| match state {
+            Attempt::Running(running) => Some((*attempt, running)),
+            Attempt::Ended(_) => None,
+        })
+    }
+
+    /// The attempt that `shepherd` runs.
+    pub(super) fn of(&self, shepherd: ShepherdId) -> Option<AttemptId> {
+        self.all_running().find(|(_, running)| running.shepherd == shepherd).map(|(id, _)| id)
+    }
+
+    /// All that are known.
+    pub(super) fn known(&self) -> Vec<AttemptId> {
+        self.known.keys().copied().collect()
+    }
+
+    /// Those whose end is not acknowledged.
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &Ended> {
+        self.known.values().filter_map(|state| match state {
+            Attempt::Running(_) => None,
+            Attempt::Ended(ended) => Some(&**ended),
+        })
+    }
+
+    /// Whether none runs.
+    pub(super) fn none_runs(&self) -> bool {
+        self.running == 0
+    }
+
+    /// Whether none is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        agent::shepherds::ShepherdId,
+        model::{JobId, Outcome, Timestamp, Usage},
+    };
+
+    const FIRST: AttemptId = AttemptId { job: JobId(7), number: 1 };
+
+    fn running() -> Running {
+        let shepherd = ShepherdId::for_test(3);
+        Running { shepherd, token: None, peak: 500, watched_limit: None }
+    }
+
+    fn ended() -> Box<Ended> {
+        let (outcome, at) = (Outcome::Exited { exit_code: 0 }, Timestamp(1));
+        let usage = Usage { max_rss: 300, ..Usage::default() };
+        Box::new(Ended { attempt: FIRST, outcome, usage, started: at, at })
+    }
+
+    #[test]
+    fn an_attempt_is_known_until_its_end_is_acknowledged() {
+        let mut attempts = Attempts::default();
+        attempts.run(FIRST, running());
+        attempts.acknowledge(FIRST);
+        assert!(attempts.contains(FIRST), "one that runs cannot be acknowledged");
+        assert_eq!(attempts.of(running().shepherd), Some(FIRST));
+
+        attempts.end(ended());
+        assert!(attempts.none_runs() && attempts.contains(FIRST));
+        assert_eq!(attempts.known(), [FIRST]);
+        assert_eq!(attempts.of(running().shepherd), None);
+
+        attempts.acknowledge(FIRST);
+        assert!(attempts.is_empty() && attempts.ended(FIRST).is_none());
+    }
+
+    #[test]
+    fn the_larger_of_the_two_accounts_of_memory_counts() {
+        let mut attempts = Attempts::default();
+        attempts.run(FIRST, running());
+        attempts.end(ended());
+        assert_eq!(attempts.ended(FIRST).unwrap().usage.max_rss, 500);
+    }
+}

@@ -1,0 +1,101 @@
+//! How an agent starts and leaves.
+
+use std::{fs, io, path::PathBuf, time::Duration};
+
+use tokio::net::UnixListener;
+
+use super::{control_group::ControlGroups, server, shepherds::Shepherds};
+use crate::{
+    detached::{self, LockError, failed},
+    place::{self, StateDirectory},
+};
+
+/// How long a new agent waits for one that is leaving, or for shepherds that clear up
+/// after one that was killed.
+const TAKE_OVER: Duration = Duration::from_secs(10);
+
+/// The agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its directory cannot be used.
+    #[error(transparent)]
+    Place(#[from] place::Error),
+    /// Another one is there.
+    #[error(
+        "an agent (process {pid}) is running with the state directory {directory}; end it \
+         with 'kill {pid}', which also ends its jobs"
+    )]
+    Running {
+        /// Its process.
+        pid: String,
+        /// Where its state is.
+        directory: String,
+    },
+    /// The system refuses something.
+    #[error(transparent)]
+    System(#[from] detached::Error),
+}
+
+/// Starts the agent as a process that has nothing to do with this one's, on the same
+/// standard output and error: it says on them whether it listens, then closes them.
+pub fn launch() -> Result<(), Error> {
+    Ok(detached::launch(&["agent", "--detached"])?)
+}
+
+/// Serves the gateways of this user on this computer, one after the other, until one tells
+/// it to leave or there is nothing left to do.
+pub fn serve() -> Result<(), Error> {
+    let state = StateDirectory::locate()?;
+    state.create()?;
+    // Fails for the leader of a group, which only a person starts; then it stays in theirs.
+    let _own_session = nix::unistd::setsid();
+    super::ignore_broken_pipes();
+    let log = detached::open_log(&state.agent_log())?;
+    detached::start_logging(Some(&log))?;
+    let lock = detached::lock(&state.agent_lock(), TAKE_OVER).map_err(|error| match error {
+        LockError::System(error) => Error::System(error),
+        LockError::Held(pid) => {
+            Error::Running { pid, directory: state.path().display().to_string() }
+        }
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed("start the event loop"))?;
+    let groups = ControlGroups::delegated()
+        .inspect_err(|error| {
+            tracing::info!("memory limits are kept by looking at the processes: {error}");
+        })
+        .ok();
+    let served = runtime.block_on(async {
+        let socket = state.agent_socket();
+        let listener = listen(&socket)?;
+        let shared_lock = lock.try_clone().map_err(failed("share the lock"))?;
+        let directory = groups.as_ref().map(|groups| groups.directory().to_owned());
+        let (shepherds, events) = Shepherds::new(shared_lock, directory);
+        detached::announce(&log)?;
+        tracing::info!(pid = std::process::id(), state = %state.path().display(), "listening");
+        let leave = server::serve(&state, listener, shepherds, events).await;
+        // First nobody can find the socket any more; whoever comes now starts another agent.
+        drop(fs::remove_file(socket));
+        tracing::info!("leaving: {leave}");
+        Ok(())
+    });
+    // Waits for shepherds that are leaving, so that nothing is left of this agent.
+    drop(runtime);
+    if let Some(groups) = groups {
+        groups.give_back(std::process::id());
+    }
+    served
+}
+
+/// Serves one gateway on `socket`, which must not exist or be stale.
+fn listen(socket: &PathBuf) -> Result<UnixListener, Error> {
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed(format!("remove the stale socket {}", socket.display()))(error))?;
+        }
+        _ => {}
+    }
+    Ok(UnixListener::bind(socket).map_err(failed(format!("listen on {}", socket.display())))?)
+}

@@ -1,0 +1,187 @@
+//! `redirector agent --shepherd`: a process that runs one attempt at a time, and that has
+//! all processes of it below itself.
+//!
+//! ```text
+//!  agent ══ socket ══ shepherd ── the job's main process ── …
+//!                        └─────── its orphans, however they became that ([`family`])
+//! ```
+//!
+//! A process of its own, and not a part of the agent, for three reasons. The kernel
+//! tells it exactly which processes are the attempt's, with no mark on them that they
+//! could remove. When it has no child left it knows, without a look at anything, that the
+//! attempt has left nothing behind. And it outlives an agent that is killed: the end of
+//! the socket is its order to end the job. Until that is done it keeps the agent's lock,
+//! its standard output, so that no other agent starts the job again beside it.
+//!
+//! It serves attempt after attempt, because starting a process costs more than most of
+//! what it does.
+
+mod child;
+mod command;
+mod family;
+mod outputs;
+pub(super) mod task;
+mod vigil;
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::PathBuf,
+};
+
+use self::{
+    child::{Failure, Plan, Step},
+    command::{Command, Environment},
+    outputs::Outputs,
+    task::{Said, Task},
+    vigil::{End, Vigil},
+};
+use super::{
+    above_standard,
+    control_group::{ControlGroup, ControlGroups},
+    protocol::{Assignment, Ended},
+    wire::{self, Inbox},
+};
+use crate::model::{Outcome, Timestamp, Usage};
+
+/// Exit status of a command that cannot be found, as in shells.
+const NOT_FOUND: i32 = 127;
+
+/// Exit status of a command that cannot be started, as in shells.
+const NOT_STARTED: i32 = 126;
+
+/// Serves the agent on standard input until the agent closes it.
+///
+/// `control_groups` is where a control group can be made for an attempt.
+///
+/// # Errors
+/// What kept it from hearing tasks or from answering; no process of a job is left.
+pub fn serve(control_groups: Option<PathBuf>) -> io::Result<()> {
+    let nothing = OpenOptions::new().read(true).open("/dev/null")?;
+    let nothing = above_standard(OwnedFd::from(nothing))?;
+    let socket = above_standard(io::stdin().as_fd().try_clone_to_owned()?)?;
+    nix::unistd::dup2_stdin(&nothing)?;
+    family::adopt_orphans()?;
+    let mut shepherd = Shepherd {
+        vigil: Vigil::new(UnixStream::from(socket), family::watch_children()?),
+        nothing,
+        environment: Environment::default(),
+        control_groups: control_groups.map(ControlGroups::at),
+    };
+    let mut inbox = Inbox::default();
+    loop {
+        match inbox.take()? {
+            Some(Task::Environment(entries)) => shepherd.environment = Environment::new(entries),
+            Some(Task::Run(assignment)) => {
+                let said = shepherd.run(&assignment, &mut inbox);
+                let mut line = Vec::new();
+                wire::append(&mut line, &said)?;
+                shepherd.vigil.socket().write_all(&line)?;
+                if !said.is_all_gone {
+                    // Another attempt must not be held responsible for what is left.
+                    return Ok(());
+                }
+            }
+            None if inbox.read_from(shepherd.vigil.socket())? == 0 => return Ok(()),
+            // An attempt that is to be ended may have ended by itself meanwhile.
+            Some(Task::End { .. }) | None => {}
+        }
+    }
+}
+
+struct Shepherd {
+    vigil: Vigil,
+    /// `/dev/null`, every job's standard input.
+    nothing: OwnedFd,
+    environment: Environment,
+    control_groups: Option<ControlGroups>,
+}
+
+impl Shepherd {
+    /// Runs an attempt to its end.
+    fn run(&mut self, assignment: &Assignment, inbox: &mut Inbox) -> Said {
+        let started = Timestamp::now();
+        let end = self.try_to_run(assignment, inbox).unwrap_or_else(|reason| End {
+            outcome: Outcome::Lost { reason },
+            usage: Usage::default(),
+            is_all_gone: true,
+        });
+        let attempt = assignment.attempt;
+        let End { outcome, usage, is_all_gone } = end;
+        let ended = Ended { attempt, outcome, usage, started, at: Timestamp::now() };
+        Said { ended: Box::new(ended), is_all_gone }
+    }
+
+    /// An error is the reason why nobody can tell how the command would have ended.
+    fn try_to_run(&mut self, assignment: &Assignment, inbox: &mut Inbox) -> Result<End, String> {
+        let group = self.control_group(assignment)?;
+        let mut outputs = Outputs::open(assignment).map_err(|error| error.to_string())?;
+        let command =
+            Command::new(assignment, &self.environment).map_err(|error| error.to_string())?;
+        let [stdout, stderr] = outputs.streams();
+        let plan = Plan {
+            program: &command.program,
+            arguments: &command.argument_pointers(),
+            environment: &command.environment_pointers(),
+            directory: &command.directory,
+            umask: assignment.umask,
+            streams: [self.nothing.as_fd(), stdout, stderr],
+            cpus: child::cpu_set(&assignment.cpus),
+            control_group: group.as_ref().map(ControlGroup::entrance),
+        };
+        match child::start(&plan) {
+            Ok(pid) => Ok(self.vigil.keep(pid, assignment, group.as_ref(), inbox)),
+            Err(failure) => {
+                let (status, complaint) = explain(&failure, assignment)?;
+                outputs.complain(&complaint);
+                Ok(End {
+                    outcome: Outcome::Exited { exit_code: status },
+                    usage: Usage::default(),
+                    is_all_gone: true,
+                })
+            }
+        }
+    }
+
+    fn control_group(&self, assignment: &Assignment) -> Result<Option<ControlGroup>, String> {
+        match &self.control_groups {
+            Some(groups) if assignment.mem > 0 => groups
+                .create(assignment.attempt, assignment.mem)
+                .map(Some)
+                .map_err(|error| format!("cannot limit its memory: {error}")),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The exit status that a shell would give, and a line that says why. An error is for what
+/// is not the command's fault.
+fn explain(failure: &Failure, assignment: &Assignment) -> Result<(i32, String), String> {
+    let Failure { step, cause } = failure;
+    let job = assignment.attempt.job;
+    let program = assignment.program.as_path();
+    let directory = assignment.directory.to_string_lossy();
+    let not_found = cause.raw_os_error() == Some(libc::ENOENT);
+    match step {
+        Step::Program if not_found && program.exists() => Ok((
+            NOT_FOUND,
+            format!("job {job}: cannot run {}: its interpreter is missing", program.display()),
+        )),
+        Step::Program => Ok((
+            if not_found { NOT_FOUND } else { NOT_STARTED },
+            format!("job {job}: cannot run {}: {cause}", program.display()),
+        )),
+        Step::Directory => Ok((
+            NOT_STARTED,
+            format!("job {job}: cannot enter its working directory {directory}: {cause}"),
+        )),
+        Step::Clone => Err(format!("cannot make a process for it: {cause}")),
+        Step::ControlGroup => Err(format!("cannot limit its memory: {cause}")),
+        Step::Streams => Err(format!("cannot connect its output files: {cause}")),
+        Step::Cpus => Err(format!("cannot keep it to the cpus {:?}: {cause}", assignment.cpus)),
+    }
+}
