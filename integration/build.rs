@@ -11,7 +11,8 @@ use std::{
 };
 
 /// Source, result and extra compiler options.
-const C_PROGRAMS: [(&str, &str, &[&str]); 9] = [
+const C_PROGRAMS: [(&str, &str, &[&str]); 10] = [
+    ("bomb.c", "bomb", &[]),
     ("probe.c", "probe", &[]),
     ("probe.c", "static-probe", &["-static"]),
     ("end.c", "end", &[]),

@@ -31,6 +31,7 @@ pub use artefacts::Artefacts;
 pub use compare::{Files, assert_same_files};
 pub use finish::{DEADLINE, Finished, Running, assert_same, begin, finish, finish_with_input};
 pub use jobs::{Id, Job};
+pub use processes::left_in;
 pub use programs::{Missing, find_program, pipeline_file, program_file, programs_directory, skip};
 pub use session::{Session, Settings, Way};
 pub use terminal::Terminal;

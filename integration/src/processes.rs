@@ -32,6 +32,15 @@ pub(crate) fn mentioning(path: &Path) -> Vec<Process> {
         .collect()
 }
 
+/// The command lines of live processes in whose environment or command line `path` appears.
+///
+/// # Panics
+///
+/// When there is no `/proc`.
+pub fn left_in(path: &Path) -> Vec<String> {
+    mentioning(path).into_iter().map(|process| process.command_line).collect()
+}
+
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }

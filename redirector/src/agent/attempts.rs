@@ -143,10 +143,10 @@ mod tests {
         Running { shepherd, token: None, peak: 500, watched_limit: None }
     }
 
-    fn ended() -> Box<Ended> {
+    fn ended() -> Ended {
         let (outcome, at) = (Outcome::Exited { exit_code: 0 }, Timestamp(1));
         let usage = Usage { max_rss: 300, ..Usage::default() };
-        Box::new(Ended { attempt: FIRST, outcome, usage, started: at, at })
+        Ended { attempt: FIRST, outcome, usage, started: at, at }
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         assert!(attempts.contains(FIRST), "one that runs cannot be acknowledged");
         assert_eq!(attempts.of(running().shepherd), Some(FIRST));
 
-        attempts.end(ended());
+        attempts.end(Box::new(ended()));
         assert!(attempts.none_runs() && attempts.contains(FIRST));
         assert_eq!(attempts.known(), [FIRST]);
         assert_eq!(attempts.of(running().shepherd), None);
@@ -170,7 +170,7 @@ mod tests {
     fn the_larger_of_the_two_accounts_of_memory_counts() {
         let mut attempts = Attempts::default();
         attempts.run(FIRST, running());
-        attempts.end(ended());
+        attempts.end(Box::new(ended()));
         assert_eq!(attempts.ended(FIRST).unwrap().usage.max_rss, 500);
     }
 }

@@ -81,8 +81,8 @@ pub fn serve() -> Result<(), Error> {
         tracing::info!("leaving: {leave}");
         Ok(())
     });
-    // Waits for shepherds that are leaving, so that nothing is left of this agent.
-    drop(runtime);
+    // A gateway that is being started needs this process no more.
+    runtime.shutdown_background();
     if let Some(groups) = groups {
         groups.give_back(std::process::id());
     }

@@ -42,7 +42,8 @@ const FIRST_GATEWAY: Duration = Duration::from_secs(30);
 /// From SIGTERM to SIGKILL for the jobs of an agent that was told by a signal to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long the gateway may take to acknowledge the ends of those jobs.
+/// How long the gateway may take to acknowledge the ends of those jobs, and shepherds
+/// without a job to leave.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How long an agent that cannot accept a connection waits before it tries again.
@@ -204,7 +205,9 @@ impl<'a> Agent<'a> {
                 tracing::warn!("leaving although the gateway has not acknowledged all");
             }
         }
-        self.shepherds.dismiss_idle();
+        if timeout(FAREWELL, self.shepherds.dismiss_idle()).await.is_err() {
+            tracing::warn!("leaving although some shepherds are still there");
+        }
     }
 
     fn greet<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: &mut Connection<S>) {
@@ -316,7 +319,7 @@ impl<'a> Agent<'a> {
         match event {
             Event::Said(shepherd, Said { ended, is_all_gone }) => {
                 if is_all_gone {
-                    self.shepherds.is_idle(shepherd);
+                    self.shepherds.take_back(shepherd);
                 } else {
                     tracing::error!(
                         job = %ended.attempt.job,

@@ -17,6 +17,7 @@ use std::{
 use tokio::{
     net::UnixStream,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinHandle,
 };
 
 use super::{
@@ -117,7 +118,7 @@ impl Shepherds {
     }
 
     /// Its attempt ended; it may have another one.
-    pub(super) fn is_idle(&mut self, id: ShepherdId) {
+    pub(super) fn take_back(&mut self, id: ShepherdId) {
         if let Some(shepherd) = self.busy.remove(&id) {
             if self.idle.len() < IDLE {
                 self.idle.push((id, shepherd));
@@ -138,10 +139,12 @@ impl Shepherds {
         }
     }
 
-    /// Lets all of them go that have no attempt.
-    pub(super) fn dismiss_idle(&mut self) {
-        for (_, shepherd) in self.idle.drain(..) {
-            shepherd.dismiss();
+    /// Lets all of them go that have no attempt, and waits until they are gone.
+    pub(super) async fn dismiss_idle(&mut self) {
+        let leaving: Vec<_> = self.idle.drain(..).map(|(_, shepherd)| shepherd.dismiss()).collect();
+        for gone in leaving {
+            // An error means that it panicked, which ends this process anyway.
+            drop(gone.await);
         }
     }
 
@@ -174,9 +177,9 @@ impl Shepherd {
     }
 
     /// Has it leave, which it does at once when its socket is closed.
-    fn dismiss(mut self) {
+    fn dismiss(mut self) -> JoinHandle<()> {
         drop(self.tasks);
-        tokio::task::spawn_blocking(move || drop(self.process.wait()));
+        tokio::task::spawn_blocking(move || drop(self.process.wait()))
     }
 }
 

@@ -81,3 +81,43 @@ async fn speaks(stream: &UnixStream) -> io::Result<bool> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(work)
+    }
+
+    #[test]
+    fn what_the_agent_says_first_is_still_to_be_read() {
+        let (own, mut its) = std::os::unix::net::UnixStream::pair().unwrap();
+        its.write_all(b"hello").unwrap();
+        own.set_nonblocking(true).unwrap();
+        let mut own = block_on(async {
+            let own = UnixStream::from_std(own).unwrap();
+            assert!(speaks(&own).await.unwrap());
+            own.into_std().unwrap()
+        });
+        let mut word = [0; 5];
+        own.read_exact(&mut word).unwrap();
+        assert_eq!(&word, b"hello");
+    }
+
+    #[test]
+    fn an_agent_that_left_without_a_word_is_told_from_one_that_is_busy() {
+        let (own, its) = std::os::unix::net::UnixStream::pair().unwrap();
+        own.set_nonblocking(true).unwrap();
+        block_on(async {
+            let own = UnixStream::from_std(own).unwrap();
+            let wait = tokio::time::timeout(std::time::Duration::from_millis(1), speaks(&own));
+            assert!(wait.await.is_err(), "it may be serving another gateway");
+            drop(its);
+            assert!(!speaks(&own).await.unwrap());
+        });
+    }
+}

@@ -1,0 +1,13 @@
+//! `redirector agent`, driven over its socket as a gateway drives it: every attempt ends as
+//! specified, once, and leaves no process behind.
+//!
+//! Each file has one subject.
+
+mod ends;
+mod leftovers;
+mod limits;
+mod memory;
+mod reconnects;
+mod service;
+mod support;
+mod throughput;
