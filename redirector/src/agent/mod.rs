@@ -12,7 +12,7 @@
 //! that outlives the gateway:
 //!
 //! ```text
-//!  gateway ── [`start::connect`] ──► agent ([`daemon`], `server`, `attempts`)
+//!  gateway ── [`start::connect`] ──► agent ([`daemon`], `server`, `supervisor`)
 //!     ◄══ [`protocol`] over [`wire`] ══►│
 //!                                       ├══ `shepherd` ── job 7 and all that it starts
 //!                                       ├══ `shepherd` ── job 8 …
@@ -35,6 +35,7 @@ pub mod shepherd;
 mod shepherds;
 pub mod signals;
 pub mod start;
+mod supervisor;
 mod watch;
 pub mod wire;
 pub mod witness;

@@ -1,0 +1,241 @@
+//! What an agent does about the orders of gateways and the ends of attempts. It owns all
+//! that the agent knows, and speaks to nobody: what is to be reported it returns.
+
+use std::{collections::HashMap, fmt, io, time::Duration};
+
+use super::{
+    attempts::{Attempts, Running},
+    job_processes,
+    protocol::{Assignment, AttemptId, Ended, Order, Report},
+    shepherd::task::{Cause, Said, Task},
+    shepherds::{Event, ShepherdId, Shepherds},
+    watch::Watch,
+};
+use crate::{
+    model::{Outcome, Text, Timestamp, Usage},
+    random,
+};
+
+/// From SIGTERM to SIGKILL for the jobs of an agent that was told by a signal to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why an agent leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// There is no gateway, and nothing to be done or told.
+    NothingToDo,
+    /// The gateway said so.
+    Told,
+    /// A signal said so.
+    Signal,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NothingToDo => "no gateway is there, and nothing is to be done",
+            Self::Told => "the gateway said so",
+            Self::Signal => "a signal said so",
+        })
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    instance: String,
+    attempts: Attempts,
+    shepherds: Shepherds,
+    /// Those that came over the present connection.
+    environments: HashMap<String, Vec<Text>>,
+    watch: Watch,
+    leaving: Option<Reason>,
+}
+
+impl Supervisor {
+    pub(super) fn new(shepherds: Shepherds) -> Self {
+        Self {
+            instance: random::hex(&random::bytes::<8>()),
+            attempts: Attempts::default(),
+            shepherds,
+            environments: HashMap::new(),
+            watch: Watch::default(),
+            leaving: None,
+        }
+    }
+
+    /// Whether the agent is to go now. One without a gateway goes when it has nothing to do,
+    /// unless the first gateway `is_awaited`.
+    pub(super) fn may_leave(&self, has_gateway: bool, is_awaited: bool) -> Option<Reason> {
+        match self.leaving {
+            Some(Reason::Signal) if self.attempts.none_runs() => Some(Reason::Signal),
+            Some(reason) if self.attempts.is_empty() => Some(reason),
+            None if !has_gateway && !is_awaited && self.attempts.is_empty() => {
+                Some(Reason::NothingToDo)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether jobs may be waiting behind the attempts here, so that a gateway is needed.
+    pub(super) fn needs_a_gateway(&self) -> bool {
+        !self.attempts.is_empty() && self.leaving.is_none()
+    }
+
+    /// Whether no gateway has to be told anything.
+    pub(super) fn is_done(&self) -> bool {
+        self.attempts.is_empty()
+    }
+
+    /// What a new gateway is told.
+    pub(super) fn greeting(&mut self) -> Vec<Report> {
+        self.environments.clear();
+        let hello =
+            Report::Hello { instance: self.instance.clone(), running: self.attempts.known() };
+        let ended = self.attempts.unacknowledged().cloned().map(Box::new).map(Report::Ended);
+        std::iter::once(hello).chain(ended).collect()
+    }
+
+    /// Follows an order of the gateway.
+    pub(super) fn follow(&mut self, order: Order) -> Option<Report> {
+        match order {
+            Order::Environment { digest, entries } => {
+                self.environments.insert(digest, entries);
+            }
+            Order::Start(assignment) => {
+                let attempt = assignment.attempt;
+                if !self.attempts.contains(attempt)
+                    && let Err(reason) = self.start(assignment)
+                {
+                    tracing::error!(job = %attempt.job, attempt = attempt.number, "{reason}");
+                    return self.report(Box::new(lost(attempt, reason)));
+                }
+            }
+            Order::End { attempt, grace } => {
+                self.end(attempt, Cause::Ordered, Duration::from_millis(grace));
+            }
+            Order::Acknowledge { attempt } => self.attempts.acknowledge(attempt),
+            Order::Leave => self.leaving = self.leaving.or(Some(Reason::Told)),
+        }
+        None
+    }
+
+    /// Starts an attempt; an error is why that is not possible.
+    fn start(&mut self, assignment: Box<Assignment>) -> Result<(), String> {
+        if self.leaving == Some(Reason::Signal) {
+            return Err("the agent was told to end".to_owned());
+        }
+        let attempt = assignment.attempt;
+        let digest = assignment.environment.clone();
+        let Some(environment) = self.environments.get(&digest) else {
+            return Err(format!("the gateway named an environment that it never gave: {digest}"));
+        };
+        let token = token(&assignment, environment);
+        let watched_limit =
+            (assignment.mem > 0 && !self.shepherds.limit_memory()).then_some(assignment.mem);
+        let shepherd = self
+            .shepherds
+            .give(Task::Run(assignment), &digest, || Task::Environment(environment.clone()))
+            .map_err(|error| format!("cannot start a process to watch over it: {error}"))?;
+        self.attempts.run(attempt, Running { shepherd, token, peak: 0, watched_limit });
+        if let Some(limit) = watched_limit {
+            self.watch.started(limit);
+        }
+        Ok(())
+    }
+
+    fn end(&self, attempt: AttemptId, cause: Cause, grace: Duration) {
+        if let Some(running) = self.attempts.running(attempt) {
+            let grace = grace.as_millis() as u64;
+            self.shepherds.tell(running.shepherd, Task::End { attempt, cause, grace });
+        }
+    }
+
+    /// Ends all jobs; the agent leaves when they have ended.
+    pub(super) fn terminate(&mut self) {
+        self.leaving = Some(Reason::Signal);
+        let running: Vec<_> = self.attempts.all_running().map(|(attempt, _)| attempt).collect();
+        tracing::info!(jobs = running.len(), "ending all jobs: told to by a signal");
+        for attempt in running {
+            self.end(attempt, Cause::AgentLeaves, GRACE);
+        }
+    }
+
+    /// Takes note of what a shepherd did.
+    pub(super) fn happened(&mut self, event: Event) -> Option<Report> {
+        match event {
+            Event::Said(shepherd, Said { ended, is_all_gone }) => {
+                if is_all_gone {
+                    self.shepherds.take_back(shepherd);
+                } else {
+                    tracing::error!(
+                        job = %ended.attempt.job,
+                        "some of its processes hang in the kernel and are left behind"
+                    );
+                    self.shepherds.forget(shepherd);
+                }
+                self.report(ended)
+            }
+            Event::Gone(shepherd, reason) => {
+                let ended = self.clear_up_after(shepherd, reason)?;
+                self.report(Box::new(ended))
+            }
+        }
+    }
+
+    /// Returns when [`Self::look`] is due.
+    pub(super) async fn look_is_due(&self) {
+        self.watch.is_due().await;
+    }
+
+    /// Looks at the memory of the attempts, and ends those that have too much.
+    pub(super) fn look(&mut self) {
+        for (attempt, used) in self.watch.look(&mut self.attempts, &self.shepherds) {
+            self.end(attempt, Cause::Memory(used), Duration::ZERO);
+        }
+    }
+
+    /// Returns when the shepherds that have no job are gone.
+    pub(super) async fn dismiss_shepherds(&mut self) {
+        self.shepherds.dismiss_idle().await;
+    }
+
+    /// A shepherd was killed. The main process of its attempt died with it; what else there
+    /// was of the attempt is recognised by its token.
+    fn clear_up_after(&mut self, shepherd: ShepherdId, reason: Option<io::Error>) -> Option<Ended> {
+        self.shepherds.forget(shepherd);
+        let attempt = self.attempts.of(shepherd)?;
+        if let Some(token) = self.attempts.running(attempt)?.token.as_deref() {
+            job_processes::kill_all(token);
+        }
+        let reason = reason.map_or_else(
+            || "the process that watched over it was killed".to_owned(),
+            |error| format!("the process that watched over it failed: {error}"),
+        );
+        tracing::error!(job = %attempt.job, attempt = attempt.number, "{reason}");
+        Some(lost(attempt, reason))
+    }
+
+    fn report(&mut self, ended: Box<Ended>) -> Option<Report> {
+        let attempt = ended.attempt;
+        self.attempts.end(ended);
+        self.attempts.ended(attempt).cloned().map(Box::new).map(Report::Ended)
+    }
+}
+
+fn lost(attempt: AttemptId, reason: String) -> Ended {
+    let (outcome, usage, now) = (Outcome::Lost { reason }, Usage::default(), Timestamp::now());
+    Ended { attempt, outcome, usage, started: now, at: now }
+}
+
+fn token(assignment: &Assignment, environment: &[Text]) -> Option<String> {
+    const NAME: &str = "REDIRECTOR_TOKEN";
+    let variable = assignment.variables.iter().find(|(name, _)| name.as_bytes() == NAME.as_bytes());
+    let value = |entry: &Text| {
+        let value = entry.as_bytes().strip_prefix(NAME.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    variable
+        .map(|(_, value)| value.to_string_lossy().into_owned())
+        .or_else(|| environment.iter().find_map(value))
+}
