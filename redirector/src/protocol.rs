@@ -295,11 +295,16 @@ pub struct PoolStatus {
     pub origin: String,
 }
 
-/// Answer to `GET /v1/runs/ID/progress`.
+/// Answer to `GET /v1/runs/ID/progress?seen=VERSION`: without `seen` at once, else once it
+/// differs from what that version was.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// By the jobs' names, in the order of their first submission.
+    /// Grows with every change to a run's jobs.
+    pub version: u64,
+    /// By the jobs' names, in the order of their first submission. The run itself is not counted.
     pub rules: Vec<RuleProgress>,
+    /// For how long no job was added, in milliseconds.
+    pub quiet_ms: u64,
     /// Whether the run itself has ended.
     pub finished: bool,
 }
@@ -313,10 +318,16 @@ pub struct RuleProgress {
     pub queued: u64,
     /// Running.
     pub running: u64,
+    /// For how long those have been running, all together, in milliseconds.
+    pub running_ms: u64,
     /// Ended with success.
     pub succeeded: u64,
     /// Ended without.
     pub failed: u64,
+    /// How many of those that ended had been started.
+    pub ran: u64,
+    /// For how long those had been running, all together, in milliseconds.
+    pub ran_ms: u64,
 }
 
 /// Body of an HTTP error answer.

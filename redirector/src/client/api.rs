@@ -9,7 +9,7 @@ use super::start_gateway::{self, ensure_gateway};
 use crate::{
     model::{Job, JobId},
     place::{self, StateDirectory},
-    protocol::{Cancellation, PAGE, Problem, Status, Stop},
+    protocol::{Cancellation, PAGE, Problem, Progress, Status, Stop},
     store::Filter,
 };
 
@@ -160,6 +160,12 @@ impl Client {
     pub async fn cancel(&self, id: JobId, reason: &str) -> Result<Vec<JobId>, Error> {
         let body = Cancellation { reason: reason.to_owned() };
         self.call(Method::POST, &format!("/v1/jobs/{id}/cancel"), &(), Some(&body)).await
+    }
+
+    /// How far the jobs of `run` are: at once, or when that is not what it was at version `seen`.
+    pub async fn progress(&self, run: JobId, seen: Option<u64>) -> Result<Progress, Error> {
+        let query: Vec<_> = seen.map(|seen| ("seen", seen)).into_iter().collect();
+        self.get(&format!("/v1/runs/{run}/progress"), &query).await
     }
 
     /// Ends the gateway.

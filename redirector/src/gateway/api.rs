@@ -1,5 +1,7 @@
 //! Everything but leases: listing, showing, waiting, cancelling, stopping.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -13,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{Job, JobId},
-    protocol::{Cancellation, PAGE, Status, Stop},
+    protocol::{Cancellation, PAGE, Progress, Status, Stop},
     store::Filter,
 };
 
@@ -68,4 +70,35 @@ pub(super) async fn cancel(
 ) -> Result<Json<Vec<JobId>>, Failure> {
     let job = JobId(job);
     ask(&service, |reply| Message::Cancel { job, reason: body.reason, reply }).await?.map(Json)
+}
+
+/// `?seen=VERSION`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Seen {
+    seen: Option<u64>,
+}
+
+/// Changes to a run are gathered for this long: nobody reads more than five pictures a second.
+const GATHER: Duration = Duration::from_millis(200);
+
+pub(super) async fn progress(
+    State(service): State<Service>,
+    Path(run): Path<u64>,
+    Query(Seen { seen }): Query<Seen>,
+) -> Result<Json<Progress>, Failure> {
+    let run = JobId(run);
+    let look = || ask(&service, |reply| Message::Progress { run, reply });
+    let (mut progress, mut version) = look().await??;
+    let Some(seen) = seen else { return Ok(Json(progress)) };
+    while progress.version == seen && !progress.finished {
+        // Closed: counted anew, under another version.
+        let _changed = version.changed().await;
+        (progress, version) = look().await??;
+    }
+    if !progress.finished {
+        tokio::time::sleep(GATHER).await;
+        (progress, _) = look().await??;
+    }
+    Ok(Json(progress))
 }

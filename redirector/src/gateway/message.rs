@@ -2,6 +2,7 @@
 
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
+use super::core::progress::Watching;
 use crate::{
     model::{Job, JobId},
     protocol::{Finished, GatewayMessage, Problem, Resumption, Status, Submission},
@@ -74,6 +75,8 @@ pub(super) enum Message {
     Show { job: JobId, when_finished: bool, reply: Reply<Result<Job, Failure>> },
     /// Somebody lists jobs.
     List { filter: Filter, reply: Reply<Result<Vec<Job>, Failure>> },
+    /// Somebody watches a run.
+    Progress { run: JobId, reply: Reply<Result<Watching, Failure>> },
     /// Somebody asks how the gateway is.
     Status { reply: Reply<Status> },
     /// The gateway is to end.

@@ -32,6 +32,7 @@ pub(super) fn router(core: UnboundedSender<Message>) -> Router {
         .route("/v1/jobs", get(api::jobs))
         .route("/v1/jobs/{id}", get(api::job))
         .route("/v1/jobs/{id}/cancel", post(api::cancel))
+        .route("/v1/runs/{id}/progress", get(api::progress))
         .fallback(|| async { Failure::new(404, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Failure::new(405, "this path does not take this method")

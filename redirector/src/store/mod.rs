@@ -13,6 +13,7 @@
 //! gateway, because it is in the kernel's page cache; with [`Durability::Full`]
 //! it also survives the loss of power.
 
+mod progress;
 mod query;
 mod schema;
 
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{JobId, NodeName, Outcome, Spec, State, Text, Timestamp, Usage, secret};
 
+pub use progress::{EndedJobs, LiveJob, RunCounts};
 pub use query::{Filter, Unfinished};
 
 /// What a committed batch survives.

@@ -140,3 +140,35 @@ fn a_damaged_journal_is_told_from_other_trouble() {
     let missing = directory.path().join("nowhere/journal.sqlite");
     assert!(!Store::open(&missing, Durability::Process).err().unwrap().is_corruption());
 }
+
+#[test]
+fn the_jobs_of_a_run_are_counted_by_name() {
+    let (_directory, mut store) = journal();
+    let named = |id, name: &str| {
+        let Write::Insert(mut new) = new_job(id, Some(1), &[]) else { unreachable!() };
+        name.clone_into(&mut new.spec.name);
+        Write::Insert(new)
+    };
+    store.commit(&[new_job(1, None, &[]), named(2, "map"), named(3, "map")]).unwrap();
+    store.commit(&[named(4, "map"), named(5, "sort")]).unwrap();
+    store.commit(&finish(2, 0)).unwrap();
+    store.commit(&finish(3, 7)).unwrap();
+    let refused = Outcome::Refused { reason: "too large".to_owned() };
+    let (job, at) = (JobId(4), Timestamp(40));
+    store.commit(&[Write::Finish { job, outcome: refused, usage: None, at }]).unwrap();
+    store.commit(&[Write::Start { job: JobId(5), node: node(), at: Timestamp(60) }]).unwrap();
+    let counts = store.run_counts(JobId(1)).unwrap().unwrap();
+    let map = EndedJobs {
+        name: "map".to_owned(),
+        first: JobId(2),
+        succeeded: 1,
+        failed: 2,
+        ran: 2,
+        ran_ms: 20,
+    };
+    let sort = LiveJob { id: JobId(5), name: "sort".to_owned(), started: Some(Timestamp(60)) };
+    let (last_added, finished) = (Timestamp(50), false);
+    assert_eq!(counts, RunCounts { ended: vec![map], live: vec![sort], last_added, finished });
+    assert_eq!(store.run_counts(JobId(2)).unwrap(), None, "a job that is not a run");
+    assert_eq!(store.run_counts(JobId(9)).unwrap(), None);
+}

@@ -151,6 +151,7 @@ impl Core {
     /// Journals the outcome of a job that the dispatcher no longer knows.
     fn end(&mut self, job: JobId, outcome: Outcome, usage: Option<Usage>) -> Option<Live> {
         let mut live = self.forget(job)?;
+        self.progress.ended(live.run, job, &outcome);
         self.journal.write(Write::Finish { job, outcome, usage, at: Timestamp::now() });
         for waiter in live.waiters.drain(..) {
             self.journal.ask(move |store| drop(waiter.send(show(store, job))));

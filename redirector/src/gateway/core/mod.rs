@@ -5,10 +5,12 @@ mod cancel;
 mod finish;
 mod journal;
 mod live;
+pub(super) mod progress;
 mod recovery;
 mod session;
 mod stall;
 mod submit;
+mod tally;
 
 use std::{
     collections::HashMap,
@@ -63,6 +65,7 @@ pub(super) struct Core {
     /// Leases of clients that have yet to hear how their finished job was recorded.
     after_end: HashMap<LeaseId, UnboundedSender<GatewayMessage>>,
     stall: stall::Watch,
+    progress: progress::Watches,
     next_id: JobId,
     last_activity: Instant,
     stopping: bool,
@@ -113,6 +116,7 @@ impl Core {
             keys: HashMap::new(),
             after_end: HashMap::new(),
             stall: stall::Watch::new(),
+            progress: progress::Watches::default(),
             next_id,
             last_activity: Instant::now(),
             stopping: false,
@@ -179,6 +183,7 @@ impl Core {
                 self.journal
                     .ask(move |store| drop(reply.send(store.jobs(&filter).map_err(Failure::from))));
             }
+            Message::Progress { run, reply } => drop(reply.send(self.progress_of(run))),
             Message::Status { reply } => drop(reply.send(self.status())),
             Message::Stop { force, reply } => {
                 let answer = self.stop(force);
@@ -205,6 +210,7 @@ impl Core {
     fn grant(&mut self, job: JobId, node: NodeName, resources: Resources) {
         let Some(live) = self.live.get_mut(&job) else { return };
         live.state = State::Running;
+        self.progress.started(live.run, job);
         self.stall.queued.remove(&job);
         self.journal.write(Write::Start { job, node, at: Timestamp::now() });
         self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
@@ -220,6 +226,7 @@ impl Core {
     fn commit(&mut self) {
         let Err(failure) = self.journal.commit() else { return };
         tracing::error!("{}", failure.error);
+        self.progress.forget_all();
         // Jobs that never reached the journal were not accepted; their clients are
         // told so. What else happened stays to be written.
         for refused in failure.new_jobs {

@@ -71,6 +71,7 @@ impl Core {
             },
         );
         self.keys.insert(key.clone(), job);
+        self.progress.submitted(run, job, &spec.name);
         let client_pid = lease.client_pid;
         let submitted = Timestamp::now();
         let new = NewJob {
@@ -131,6 +132,7 @@ impl Core {
                 let node = self.setup.node.clone();
                 if let Some(live) = self.live.get_mut(&job) {
                     live.state = State::Running;
+                    self.progress.started(live.run, job);
                 }
                 self.journal.write(Write::Start { job, node: node.clone(), at: Timestamp::now() });
                 self.dispatch(Event::Recovered { job, request, node, indices: Vec::new() });
