@@ -29,5 +29,6 @@ pub mod place;
 pub mod preload;
 pub mod protocol;
 mod random;
+pub mod report;
 pub mod store;
 pub mod units;

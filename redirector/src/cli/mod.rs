@@ -7,6 +7,7 @@ mod config;
 mod exec;
 mod jobs;
 mod output;
+mod report;
 mod run;
 mod serve;
 mod show;
@@ -50,6 +51,7 @@ enum Command {
     Show(show::Arguments),
     Wait(wait::Arguments),
     Cancel(cancel::Arguments),
+    Report(report::Arguments),
     Whitelist(whitelist::Arguments),
     Config(config::Arguments),
     Status(status::Arguments),
@@ -75,6 +77,7 @@ pub fn main() -> i32 {
         Command::Show(arguments) => show::main(&arguments),
         Command::Wait(arguments) => wait::main(&arguments),
         Command::Cancel(arguments) => cancel::main(&arguments),
+        Command::Report(arguments) => report::main(&arguments),
         Command::Whitelist(arguments) => whitelist::main(&arguments),
         Command::Config(arguments) => config::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),

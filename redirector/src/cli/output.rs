@@ -45,6 +45,10 @@ impl Cell {
         Self { text: text.into(), colour: FAINT }
     }
 
+    pub(super) fn bad(text: impl Into<String>) -> Self {
+        Self { text: text.into(), colour: RED }
+    }
+
     /// A job's state, or its outcome once it has one.
     pub(super) fn state(state: State, outcome: Option<&Outcome>) -> Self {
         let (text, colour) = match outcome {
