@@ -54,7 +54,7 @@ pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error
 /// Starts this program with `arguments` as a process that inherits nothing but the standard
 /// descriptors and this program's settings, in the directory `/`.
 pub(crate) fn launch(arguments: &[&str]) -> Result<(), Error> {
-    close_inherited();
+    crate::inherited::close();
     let program = env::current_exe().map_err(failed("find the redirector program"))?;
     let mut command = Command::new(&program);
     command.args(arguments).current_dir("/");
@@ -69,19 +69,6 @@ pub(crate) fn launch(arguments: &[&str]) -> Result<(), Error> {
     before::restore(&mut command);
     command.spawn().map_err(failed(format!("run {}", program.display())))?;
     Ok(())
-}
-
-/// Closes every descriptor but the standard three.
-fn close_inherited() {
-    let open = fs::read_dir("/proc/self/fd").into_iter().flatten();
-    let numbers: Vec<i32> = open
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number| *number > 2)
-        .collect();
-    for number in numbers {
-        // Fails for the one that was the directory's own and is closed already.
-        let _closed = nix::unistd::close(number);
-    }
 }
 
 /// A lock that could not be had.

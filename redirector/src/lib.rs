@@ -23,6 +23,7 @@ pub mod config;
 pub mod detached;
 pub mod dispatcher;
 pub mod gateway;
+mod inherited;
 pub mod model;
 pub mod node;
 pub mod place;

@@ -7,6 +7,7 @@ mod config;
 mod exec;
 mod jobs;
 mod output;
+mod progress;
 mod report;
 mod run;
 mod serve;
@@ -52,6 +53,8 @@ enum Command {
     Wait(wait::Arguments),
     Cancel(cancel::Arguments),
     Report(report::Arguments),
+    #[command(hide = true)]
+    Progress(progress::Arguments),
     Whitelist(whitelist::Arguments),
     Config(config::Arguments),
     Status(status::Arguments),
@@ -77,6 +80,7 @@ pub fn main() -> i32 {
         Command::Show(arguments) => show::main(&arguments),
         Command::Wait(arguments) => wait::main(&arguments),
         Command::Cancel(arguments) => cancel::main(&arguments),
+        Command::Progress(arguments) => progress::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),
         Command::Whitelist(arguments) => whitelist::main(&arguments),
         Command::Config(arguments) => config::main(&arguments),

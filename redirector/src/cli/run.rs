@@ -18,6 +18,7 @@ use crate::{
     client::{
         dry_run::Entry,
         run::{self, DryRun},
+        watcher::{Shown, is_watched},
     },
     config::Mode,
 };
@@ -31,7 +32,8 @@ const LONGEST_COMMAND: usize = 80;
 /// Run a pipeline, so that its whitelisted commands become jobs
 ///
 /// Sets `LD_PRELOAD` and all else that the pipeline's processes need, makes the
-/// pipeline itself the parent of its jobs, and ends with its exit status.
+/// pipeline itself the parent of its jobs, and ends with its exit status. On a terminal
+/// it shows how far the jobs are and, at the end, what became of them by rule.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// What listings call the run [default: the program's name]
@@ -39,6 +41,15 @@ pub(super) struct Arguments {
     name: Option<String>,
     #[command(flatten)]
     mode: ModeFlags,
+    /// Do not draw how far the jobs are at the bottom of the terminal
+    #[arg(long)]
+    no_progress: bool,
+    /// Show nothing of redirector's own: neither how far the jobs are nor what became of them
+    #[arg(short, long, conflicts_with = "report")]
+    quiet: bool,
+    /// Report at the end what became of the jobs even if standard error is not a terminal
+    #[arg(long)]
+    report: bool,
     /// The pipeline's command
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -73,8 +84,13 @@ impl ModeFlags {
 
 pub(super) fn main(arguments: Arguments) -> Outcome {
     let invocation = invocation(arguments.command)?;
+    let is_watched = is_watched() && !arguments.quiet;
+    let shown = Shown {
+        progress: is_watched && !arguments.no_progress,
+        report: is_watched || arguments.report,
+    };
     let DryRun { outcome, entries, scratch } =
-        run::pipeline(invocation, arguments.name, arguments.mode.mode())?;
+        run::pipeline(invocation, arguments.name, arguments.mode.mode(), shown)?;
     let told = match &entries {
         Ok(entries) => table_of(entries),
         Err(error) => format!("redirector: cannot read what the commands noted: {error}\n"),

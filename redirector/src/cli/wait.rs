@@ -1,6 +1,6 @@
 //! `redirector wait`
 
-use super::{Outcome, SUCCESS, output, read};
+use super::{Outcome, SUCCESS, output, progress::Bar, read};
 use crate::{
     agent::ending::SYSTEM_FAILURE,
     model::{JobId, Outcome as JobOutcome},
@@ -19,9 +19,12 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {
     let jobs = read(async |client| {
+        let bar = Bar::new(arguments.ids.len() as u64);
         let mut jobs = Vec::new();
         for id in &arguments.ids {
-            jobs.push(client.job(*id, true).await?);
+            let job = client.job(*id, true).await?;
+            bar.ended(job.outcome.as_ref().is_some_and(JobOutcome::is_success));
+            jobs.push(job);
         }
         Ok(jobs)
     })?;

@@ -17,6 +17,7 @@ use super::{
     link::Link,
     settings::{self, Settings},
     submission::{self, Decision},
+    watcher::Watcher,
 };
 use crate::{
     agent::{ending, invocation::Invocation, signals::Catcher},
@@ -80,14 +81,16 @@ pub fn as_job(mut invocation: Invocation, mut submission: Submission, additions:
             run_here(&invocation)
         }
     }
-    submit(invocation, submission, additions)
+    submit(invocation, submission, additions, Watcher::default())
 }
 
-/// Runs `invocation` as the job that `submission` describes, whatever the mode.
+/// Runs `invocation` as the job that `submission` describes, whatever the mode; `watcher` shows
+/// a person what comes out of it.
 pub(super) fn submit(
     mut invocation: Invocation,
     mut submission: Submission,
     additions: Additions,
+    watcher: Watcher,
 ) -> ! {
     for (name, value) in &additions.variables {
         invocation.set(name, value.as_bytes());
@@ -108,7 +111,7 @@ pub(super) fn submit(
     let pipes = submission.pipes.clone();
     let scratch = state.path().to_owned();
     match Link::submit(state, catcher, ClientMessage::Submit(Box::new(submission)), pipes) {
-        Ok(link) => Client::new(link, invocation, additions, kind, scratch).run(),
+        Ok(link) => Client::new(link, invocation, additions, kind, scratch, watcher).run(),
         Err(failed) => {
             let (error, catcher) = *failed;
             not_accepted(&invocation, Some(&catcher), &name, &error.to_string())

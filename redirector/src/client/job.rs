@@ -13,6 +13,7 @@ use super::{
     group::Group,
     link::{Event, Fate, Link},
     streams::Streams,
+    watcher::Watcher,
 };
 use crate::{
     agent::{
@@ -45,6 +46,7 @@ pub(super) struct Client {
     scratch: PathBuf,
     token: String,
     group: Group,
+    watcher: Watcher,
 }
 
 impl Client {
@@ -55,10 +57,11 @@ impl Client {
         additions: Additions,
         kind: Kind,
         scratch: PathBuf,
+        watcher: Watcher,
     ) -> Self {
         let name = file_name(invocation.program.as_bytes());
         let (token, group) = (String::new(), Group::default());
-        Self { link, invocation, additions, kind, name, scratch, token, group }
+        Self { link, invocation, additions, kind, name, scratch, token, group, watcher }
     }
 
     /// Runs the command when it is granted, as often as it is, and ends like it.
@@ -74,6 +77,7 @@ impl Client {
             self.group.dismiss();
             match self.report(job, &outcome, usage) {
                 Answer::Over => {
+                    self.watcher.end();
                     drop(self.group);
                     ending::end_like(&outcome, &self.scratch)
                 }
@@ -98,6 +102,7 @@ impl Client {
                 }
                 Event::Message(GatewayMessage::Granted(grant)) => {
                     if let Some(job) = self.link.job() {
+                        self.watcher.start(job);
                         return (job, grant);
                     }
                 }

@@ -4,7 +4,7 @@
 //! `job` runs it, [`link`] keeps the connection to the gateway through [`wire`] and its [`chunked`]
 //! answers, [`start_gateway`] makes sure that there is one. [`streams`] puts back what an
 //! attempt read and wrote, and [`dry_run`] notes what would have been asked. Everything that is
-//! not in the path of a command goes through [`api`].
+//! not in the path of a command goes through [`api`]; [`watcher`] has a run shown to a person.
 
 pub mod api;
 pub mod chunked;
@@ -19,4 +19,5 @@ mod settings;
 pub mod start_gateway;
 mod streams;
 pub mod submission;
+pub mod watcher;
 pub mod wire;

@@ -6,6 +6,7 @@ use super::{
     dry_run::{self, Entry, Log},
     exec::{self, Additions},
     foreground, settings, submission,
+    watcher::{Shown, Watcher},
 };
 use crate::{
     agent::{invocation::Invocation, process::Command, signals::Catcher},
@@ -45,11 +46,13 @@ pub struct DryRun {
 
 /// Runs `invocation` as a run: its whitelisted commands become jobs. Returns from a dry run only.
 ///
-/// `mode` goes over what is configured, and counts for all that the pipeline starts.
+/// `mode` goes over what is configured, and counts for all that the pipeline starts. `shown` is
+/// what a person sees of its jobs.
 pub fn pipeline(
     mut invocation: Invocation,
     name: Option<String>,
     mode: Option<Mode>,
+    shown: Shown,
 ) -> Result<DryRun, Error> {
     let mode = mode.unwrap_or_else(settings::mode);
     let shim = preload::shim()?;
@@ -70,7 +73,7 @@ pub fn pipeline(
     submission.spec.kind = Kind::Run;
     submission.spec.resources = Resources::NONE;
     submission.spec.name = name.unwrap_or_else(|| pipeline_name(&submission.spec.argv));
-    exec::submit(invocation, submission, Additions::default())
+    exec::submit(invocation, submission, Additions::default(), Watcher::new(shown))
 }
 
 /// Runs the pipeline without a gateway, and tells what its commands would have asked for.

@@ -3,7 +3,10 @@ const data = JSON.parse(document.getElementById("data").textContent);
 // Red is for failures alone.
 const palette = ["#4269d0", "#e5a50a", "#3ca951", "#a463f2", "#38b2bd", "#e178a8", "#9c6b4e", "#7d93b5", "#8aa33a", "#c47a2c"];
 const colour = rule => rule < palette.length ? palette[rule] : `hsl(${(rule * 137.5 + 60) % 300 + 30} 45% 55%)`;
-const token = name => getComputedStyle(document.documentElement).getPropertyValue(name);
+// A canvas knows neither variables nor light-dark(): an element's computed colour is plain.
+const probe = document.body.appendChild(document.createElement("i"));
+probe.hidden = true;
+const token = name => { probe.style.color = `var(${name})`; return getComputedStyle(probe).color; };
 const duration = ms => ms < 1000 ? `${Math.round(ms)} ms` : ms < 60e3 ? `${(ms / 1000).toFixed(1)} s`
   : ms < 3600e3 ? `${Math.floor(ms / 60e3)} m ${Math.round(ms % 60e3 / 1000)} s`
   : `${Math.floor(ms / 3600e3)} h ${Math.round(ms % 3600e3 / 60e3)} m`;
