@@ -15,6 +15,7 @@ mod show;
 mod status;
 mod stop;
 mod table;
+mod top;
 mod tree;
 mod wait;
 mod whitelist;
@@ -52,6 +53,7 @@ enum Command {
     Show(show::Arguments),
     Wait(wait::Arguments),
     Cancel(cancel::Arguments),
+    Top(top::Arguments),
     Report(report::Arguments),
     #[command(hide = true)]
     Progress(progress::Arguments),
@@ -80,6 +82,7 @@ pub fn main() -> i32 {
         Command::Show(arguments) => show::main(&arguments),
         Command::Wait(arguments) => wait::main(&arguments),
         Command::Cancel(arguments) => cancel::main(&arguments),
+        Command::Top(arguments) => top::main(&arguments),
         Command::Progress(arguments) => progress::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),
         Command::Whitelist(arguments) => whitelist::main(&arguments),

@@ -26,6 +26,7 @@ pub(super) fn text(text: &str) -> anyhow::Result<()> {
 const GREEN: &str = "\x1b[32m";
 const RED: &str = "\x1b[31m";
 const YELLOW: &str = "\x1b[33m";
+const STRONG: &str = "\x1b[1m";
 const FAINT: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
 
@@ -43,6 +44,10 @@ impl Cell {
 
     pub(super) fn faint(text: impl Into<String>) -> Self {
         Self { text: text.into(), colour: FAINT }
+    }
+
+    pub(super) fn strong(text: impl Into<String>) -> Self {
+        Self { text: text.into(), colour: STRONG }
     }
 
     pub(super) fn bad(text: impl Into<String>) -> Self {
@@ -75,9 +80,9 @@ pub(super) fn wall(job: &Job) -> String {
     format_duration(job.ended.unwrap_or_else(Timestamp::now).since(started))
 }
 
-/// `text`, cut to `most` characters.
+/// `text` in one line that moves no cursor, cut to `most` characters.
 pub(super) fn shortened(text: &str, most: usize) -> String {
-    let one_line = text.replace(['\n', '\t'], " ");
+    let one_line = text.replace(char::is_control, " ");
     if one_line.chars().count() <= most {
         return one_line;
     }

@@ -166,7 +166,7 @@ fn row(name: &str, figures: &Figures) -> Vec<Cell> {
     };
     let efficiency = figures.efficiency();
     let memory = match (figures.mem_asked, figures.mem_used) {
-        (0, 0) => String::new(),
+        (0, 0) => "-".to_owned(),
         (0, used) => format!("used {}", format_bytes(used)),
         (asked, 0) => format!("asked {}", format_bytes(asked)),
         (asked, used) => format!("asked {}, used {}", format_bytes(asked), format_bytes(used)),

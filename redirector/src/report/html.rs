@@ -294,7 +294,7 @@ impl<'a> Data<'a> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::tests::{job, run},
+        super::testing::{job, run},
         *,
     };
     use crate::model::Outcome;

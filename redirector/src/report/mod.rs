@@ -189,4 +189,6 @@ pub fn jobs_of<'a>(run: &Job, jobs: &'a [Job]) -> Vec<&'a Job> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -117,7 +117,7 @@ fn bars(job: &Job, now: Timestamp) -> Vec<(&str, Bar<'_>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::job, *};
+    use super::{super::testing::job, *};
     use crate::model::{Attempt, NodeName, State};
 
     #[test]

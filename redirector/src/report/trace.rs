@@ -52,7 +52,7 @@ fn event(bar: &Bar, pid: u64, begin: Timestamp) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::job, *};
+    use super::{super::testing::job, *};
     use crate::model::Outcome;
 
     #[test]

@@ -94,6 +94,10 @@ impl Store {
             values.push((":run", &run));
         }
         if state.is_some() {
+            if filter.state != Some(State::Finished) {
+                // In the words of the index over what is not finished: the few, not the many.
+                conditions.push("state <> 'finished'");
+            }
             conditions.push("state = :state");
             values.push((":state", &state));
         }
