@@ -14,7 +14,7 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    pty::openpty,
+    pty::{Winsize, openpty},
 };
 
 use crate::finish::DEADLINE;
@@ -32,7 +32,21 @@ impl Terminal {
     ///
     /// When there is no terminal to be had or the command cannot be started.
     pub fn start(command: &mut Command) -> (Self, Child) {
-        let pair = openpty(None, None).expect("the system has pseudo-terminals");
+        Self::open(command, None)
+    }
+
+    /// As [`Terminal::start`], with a window of this size from the beginning.
+    ///
+    /// # Panics
+    ///
+    /// As [`Terminal::start`].
+    pub fn start_sized(command: &mut Command, rows: u16, columns: u16) -> (Self, Child) {
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        Self::open(command, Some(&size))
+    }
+
+    fn open(command: &mut Command, size: Option<&Winsize>) -> (Self, Child) {
+        let pair = openpty(size, None).expect("the system has pseudo-terminals");
         let duplicate = || pair.slave.try_clone().expect("descriptors are left");
         command.stdin(duplicate()).stdout(duplicate()).stderr(duplicate());
         // SAFETY: only setsid and ioctl run between fork and exec; both are async-signal-safe.

@@ -17,3 +17,4 @@ mod runs;
 mod start;
 mod stop;
 mod support;
+mod watching;

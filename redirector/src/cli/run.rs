@@ -84,7 +84,9 @@ impl ModeFlags {
 
 pub(super) fn main(arguments: Arguments) -> Outcome {
     let invocation = invocation(arguments.command)?;
-    let is_watched = is_watched() && !arguments.quiet;
+    // Inside of a run, that one draws, and two would draw on the same rows.
+    let is_outermost = std::env::var_os("REDIRECTOR_TOKEN").is_none();
+    let is_watched = is_watched() && is_outermost && !arguments.quiet;
     let shown = Shown {
         progress: is_watched && !arguments.no_progress,
         report: is_watched || arguments.report,

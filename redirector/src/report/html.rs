@@ -19,6 +19,9 @@ const SCRIPT: &str = include_str!("page.js");
 /// Characters of a command that the page shows on hovering over a bar.
 const COMMAND: usize = 160;
 
+/// Failed jobs that the page lists.
+const FAILED: usize = 200;
+
 /// The whole page. `day` writes a time for people.
 pub fn page(report: &Report, timeline: &Timeline, day: impl Fn(Timestamp) -> String) -> String {
     let name = escaped(&report.name);
@@ -203,20 +206,29 @@ fn failures(body: &mut String, report: &Report) {
     if report.failed.is_empty() {
         return;
     }
-    add(body, format_args!("<section><h2>Failed jobs</h2><ul class=failed>"));
-    for FailedJob { id, name, outcome, reason, command } in &report.failed {
+    *body += "<section><h2>Failed jobs</h2><ul class=failed>";
+    for FailedJob { id, name, outcome, reason, command } in report.failed.iter().take(FAILED) {
+        let reason = reason
+            .as_deref()
+            .map_or(String::new(), |reason| format!("<span>{}</span>", escaped(reason)));
+        let (outcome, name, command) = (escaped(outcome), escaped(name), escaped(command));
         add(
             body,
             format_args!(
-                "<li><span class=\"badge bad\">{}</span> <strong>{} {id}</strong>{}<pre>{}</pre></li>",
-                escaped(outcome),
-                escaped(name),
-                reason.as_ref().map_or(String::new(), |reason| format!(" {}", escaped(reason))),
-                escaped(command),
+                "<li><span class=\"badge bad\">{outcome}</span><strong>{name} {id}</strong>{reason}<pre>{command}</pre></li>"
             ),
         );
     }
-    *body += "</ul></section>";
+    *body += "</ul>";
+    let more = report.failed.len().saturating_sub(FAILED);
+    if more > 0 {
+        let run = report.run;
+        add(
+            body,
+            format_args!("<p class=hint>and {more} more: redirector jobs --failed --run {run}</p>"),
+        );
+    }
+    *body += "</section>";
 }
 
 fn time(milliseconds: u64) -> String {

@@ -74,18 +74,21 @@ function draw() {
   const bad = token("--bad"), thick = Math.max(row - (row > 6 ? 3 : 1), 2);
   data.nodes.forEach((node, number) => {
     pen.fillStyle = token("--text"); pen.fillText(node.name, 0, tops[number] - 7);
-    for (const bar of node.bars) {
-      const from = x(bar[2]), to = x(bar[3]);
+    // Failures last and never thinner than can be seen: they are what is looked for.
+    for (const bar of [...node.bars.filter(bar => !bar[4]), ...node.bars.filter(bar => bar[4])]) {
+      const failed = bar[4], from = x(bar[2]), to = x(bar[3]);
       if (to < 0 || from > width) continue;
-      const left = Math.max(from, -2), long = Math.max(1, Math.min(to, width + 2) - left - (to - from > 4 ? 1 : 0));
+      const left = Math.max(from, -2), right = Math.min(to, width + 2);
+      const long = Math.max(failed ? 3 : 1, right - left - (to - from > 4 ? 1 : 0));
       const top = tops[number] + bar[1] * row;
-      pen.globalAlpha = bar === hovered ? 1 : 0.85;
-      pen.fillStyle = bar[4] ? bad : colour(bar[0]);
+      pen.globalAlpha = bar === hovered || failed ? 1 : 0.85;
+      pen.fillStyle = failed ? bad : colour(bar[0]);
       pen.fillRect(left, top, long, thick);
-      if (bar[4] && long > 6) { pen.fillStyle = colour(bar[0]); pen.fillRect(left, top, 4, thick); }
+      if (failed && long > 6) { pen.fillStyle = colour(bar[0]); pen.fillRect(left, top, 4, thick); }
       if (row >= 14 && long > 60) {
         pen.save(); pen.beginPath(); pen.rect(left, top, long - 4, thick); pen.clip();
-        pen.globalAlpha = 1; pen.fillStyle = "#fff"; pen.fillText(data.rules[bar[0]], left + (bar[4] ? 9 : 6), top + thick - 4.5);
+        pen.globalAlpha = 1; pen.fillStyle = "#fff";
+        pen.fillText(data.rules[bar[0]], left + (failed ? 9 : 6), top + thick - 4.5);
         pen.restore();
       }
     }
@@ -123,7 +126,7 @@ canvas.addEventListener("pointermove", event => {
   if (!bar) return;
   const [rule, , from, to, , id, attempt, outcome, cpus, command] = bar;
   tip.textContent = `${data.rules[rule]} ${id}${attempt > 1 ? `, attempt ${attempt}` : ""}: ${outcome}\n`
-    + `${duration(to - from)} on ${cpus} cpus, from ${duration(from)} (${new Date(data.begin + from).toLocaleTimeString()})\n${command}`;
+    + `${duration(to - from)} on ${cpus} cpu${cpus === "1" ? "" : "s"}, from ${duration(from)} (${new Date(data.begin + from).toLocaleTimeString()})\n${command}`;
   tip.style.left = `${Math.max(0, Math.min(event.offsetX + 14, width - tip.offsetWidth - 4))}px`;
   tip.style.top = `${event.offsetY + 18}px`;
 });

@@ -100,10 +100,16 @@ async fn show(arguments: &Arguments, client: Client) -> anyhow::Result<()> {
     // Drawing may end by itself, the run only by its client.
     told(&client_side, &mut word).await?;
     if arguments.report && word == ENDED {
-        let records = report::records(&client, arguments.run);
-        if let Ok(Ok((run, jobs))) = tokio::time::timeout(REPORT, records).await {
-            let report = Report::new(&run, &jobs, Timestamp::now());
-            anstream::eprint!("{}", report::text(&report));
+        let run = arguments.run;
+        match tokio::time::timeout(REPORT, report::records(&client, run)).await {
+            Ok(Ok((run, jobs))) => {
+                let report = Report::new(&run, &jobs, Timestamp::now());
+                anstream::eprint!("{}", report::text(&report));
+            }
+            Ok(Err(error)) => eprintln!("redirector: no report of run {run}: {error}"),
+            Err(_) => {
+                eprintln!("redirector: the report takes long; 'redirector report {run}' has it");
+            }
         }
     }
     Ok(())
