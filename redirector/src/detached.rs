@@ -55,6 +55,7 @@ pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error
 /// descriptors and this program's settings, in the directory `/`.
 pub(crate) fn launch(arguments: &[&str]) -> Result<(), Error> {
     crate::inherited::close();
+    crate::open_files::restore();
     let program = env::current_exe().map_err(failed("find the redirector program"))?;
     let mut command = Command::new(&program);
     command.args(arguments).current_dir("/");

@@ -26,6 +26,7 @@ pub mod gateway;
 mod inherited;
 pub mod model;
 pub mod node;
+mod open_files;
 pub mod place;
 pub mod preload;
 pub mod protocol;

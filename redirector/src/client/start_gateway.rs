@@ -153,6 +153,7 @@ pub(crate) fn start(service: Service, state: &StateDirectory) -> Result<(), Erro
     if let Some(file) = place::configuration() {
         launcher.env("REDIRECTOR_CONFIG", file);
     }
+    crate::open_files::hand_on(&mut launcher);
     let mut launcher = launcher.spawn().map_err(failed(&format!("run {}", program.display())))?;
     let deadline = Instant::now() + PATIENCE;
     let said = launcher.stdout.take().map_or(Ok(String::new()), |pipe| read_until(pipe, deadline));

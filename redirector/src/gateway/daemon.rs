@@ -97,6 +97,7 @@ pub fn serve(mode: Mode) -> Result<(), Error> {
     crate::agent::ignore_broken_pipes();
     let log = detached::open_log(&state.log())?;
     detached::start_logging((mode == Mode::Detached).then_some(&log))?;
+    crate::open_files::raise();
     let config = Config::load()?;
     let lock = lock(&state, mode)?;
     let store = open_journal(&state, &config)?;
