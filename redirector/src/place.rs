@@ -198,6 +198,11 @@ impl StateDirectory {
         self.0.join("agent.sock")
     }
 
+    /// Locked by the gateway that is starting an agent.
+    pub fn agent_start_lock(&self) -> PathBuf {
+        self.0.join("agent.start.lock")
+    }
+
     /// Locked by the running agent.
     pub fn agent_lock(&self) -> PathBuf {
         self.0.join("agent.lock")
@@ -215,9 +220,13 @@ impl StateDirectory {
 
     /// What one attempt at a detached job has written.
     pub fn output(&self, job: JobId, attempt: u32, stream: Stream) -> PathBuf {
-        // A directory of a million files is slow to list, and each job a directory slow to make.
-        let shelf = job.0 / 1000;
-        self.outputs().join(shelf.to_string()).join(format!("{job}.{attempt}.{}", stream.word()))
+        self.output_shelf(job).join(format!("{job}.{attempt}.{}", stream.word()))
+    }
+
+    /// The directory of [`output`](Self::output), which each thousand jobs share: one of a
+    /// million files is slow to list, and one for each job slow to make.
+    pub fn output_shelf(&self, job: JobId) -> PathBuf {
+        self.outputs().join((job.0 / 1000).to_string())
     }
 
     /// The journal.

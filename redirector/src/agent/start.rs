@@ -51,7 +51,7 @@ pub async fn connect(state: &StateDirectory) -> Result<UnixStream, Error> {
             Err(error) if is_nobody(&error) => {
                 let state = state.clone();
                 let started = tokio::task::spawn_blocking(move || {
-                    start_gateway::start(Service::Agent, &state)
+                    start_gateway::ensure(Service::Agent, &state)
                 });
                 started.await.map_err(|error| unreachable(error.into()))??;
             }

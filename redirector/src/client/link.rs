@@ -266,7 +266,11 @@ fn open(state: &StateDirectory, first: &ClientMessage) -> Result<Lease, Error> {
         match Lease::open(&state.socket(), first) {
             Err(wire::Error::Connection(_)) if attempt < ATTEMPTS => {
                 attempt += 1;
-                ensure_gateway(state)?;
+                match ensure_gateway(state) {
+                    // Killed at its start; the next one may live longer.
+                    Err(start_gateway::Error::Vanished { .. }) if attempt < ATTEMPTS => {}
+                    started => started?,
+                }
             }
             answer => return Ok(answer?),
         }

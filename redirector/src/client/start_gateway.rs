@@ -42,6 +42,20 @@ impl Service {
         }
     }
 
+    fn socket(self, state: &StateDirectory) -> PathBuf {
+        match self {
+            Self::Gateway => state.socket(),
+            Self::Agent => state.agent_socket(),
+        }
+    }
+
+    fn start_lock(self, state: &StateDirectory) -> PathBuf {
+        match self {
+            Self::Gateway => state.start_lock(),
+            Self::Agent => state.agent_start_lock(),
+        }
+    }
+
     fn log(self, state: &StateDirectory) -> PathBuf {
         match self {
             Self::Gateway => state.log(),
@@ -76,8 +90,12 @@ pub enum Error {
         cause: io::Error,
     },
     /// Somebody else has been starting one for too long.
-    #[error("another process holds {lock} and starts no gateway; 'fuser {lock}' names it: end it")]
+    #[error(
+        "another process holds {lock} and starts no {service}; 'fuser {lock}' names it: end it"
+    )]
     Stuck {
+        /// Which service.
+        service: Service,
         /// The lock.
         lock: String,
     },
@@ -91,6 +109,14 @@ pub enum Error {
         /// Where it logs.
         log: String,
     },
+    /// It was ended while it started.
+    #[error("the {service} ended at its start without a word; its log is {log}")]
+    Vanished {
+        /// What was started.
+        service: Service,
+        /// Where it logs.
+        log: String,
+    },
     /// It started and gave up; the text is its own.
     #[error("{0}")]
     GaveUp(String),
@@ -100,22 +126,27 @@ pub enum Error {
 /// leaving, or makes a journal on a slow disk.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sees to it that a gateway listens in `state`. Many clients may call this at
-/// once: one of them starts it, the others wait for its lock, without polling.
+/// Sees to it that a gateway listens in `state`.
 pub fn ensure_gateway(state: &StateDirectory) -> Result<(), Error> {
-    state.create()?;
-    let _lock = lock(state)?;
-    if UnixStream::connect(state.socket()).is_ok() {
-        return Ok(());
-    }
-    start(Service::Gateway, state)
+    ensure(Service::Gateway, state)
 }
 
-fn lock(state: &StateDirectory) -> Result<Flock<File>, Error> {
-    let path = state.start_lock();
+/// Sees to it that `service` listens in `state`. Many processes may call this at
+/// once: one of them starts it, the others wait for its lock, without polling.
+pub(crate) fn ensure(service: Service, state: &StateDirectory) -> Result<(), Error> {
+    state.create()?;
+    let lock = lock(service, state)?;
+    if UnixStream::connect(service.socket(state)).is_ok() {
+        return Ok(());
+    }
+    start(service, state, &lock)
+}
+
+fn lock(service: Service, state: &StateDirectory) -> Result<Flock<File>, Error> {
+    let path = service.start_lock(state);
     let failed = |cause| {
         let what = format!("lock {}", path.display());
-        Error::System { service: Service::Gateway, what, cause }
+        Error::System { service, what, cause }
     };
     let file = OpenOptions::new()
         .create(true)
@@ -127,14 +158,17 @@ fn lock(state: &StateDirectory) -> Result<Flock<File>, Error> {
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
         Err((file, Errno::EWOULDBLOCK)) => place::lock_within(file, PATIENCE)
-            .ok_or_else(|| Error::Stuck { lock: path.display().to_string() }),
+            .ok_or_else(|| Error::Stuck { service, lock: path.display().to_string() }),
         Err((_, errno)) => Err(failed(errno.into())),
     }
 }
 
 /// Starts `service` and waits until it listens: it says so on its standard output, and what
 /// is wrong on its standard error, then closes both.
-pub(crate) fn start(service: Service, state: &StateDirectory) -> Result<(), Error> {
+///
+/// Until then it keeps `lock`, as its standard input: when this process is killed meanwhile,
+/// nobody else may start a second one, which would wait in vain for the first one to leave.
+fn start(service: Service, state: &StateDirectory, lock: &File) -> Result<(), Error> {
     let failed = |what: &str| {
         let what = what.to_owned();
         move |cause| Error::System { service, what, cause }
@@ -146,7 +180,7 @@ pub(crate) fn start(service: Service, state: &StateDirectory) -> Result<(), Erro
         .env("REDIRECTOR_STATE_DIR", state.path())
         // It would make the new process stand in for this one's command.
         .env_remove("REDIRECTOR_EXEC")
-        .stdin(Stdio::null())
+        .stdin(lock.try_clone().map_err(failed("share the lock of its start"))?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     // The gateway's own directory is `/`, so it cannot find what counts here.
@@ -178,11 +212,11 @@ pub(crate) fn start(service: Service, state: &StateDirectory) -> Result<(), Erro
         }
         return Ok(());
     }
-    Err(Error::GaveUp(if complaint.is_empty() {
-        format!("the {service} ended at its start without a word; its log is {log}")
+    Err(if complaint.is_empty() {
+        Error::Vanished { service, log }
     } else {
-        complaint.to_owned()
-    }))
+        Error::GaveUp(complaint.to_owned())
+    })
 }
 
 /// All that comes through `pipe` until its end. Done without a thread: making one
