@@ -13,6 +13,7 @@ use super::{
     group::Group,
     link::{Event, Fate, Link},
     streams::Streams,
+    threads,
     watcher::Watcher,
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
         process::{Command, CpuSet, Process},
     },
     model::{JobId, Kind, Outcome, Usage, file_name},
-    node::{before, variables},
+    node::before,
     preload,
     protocol::{GatewayMessage, Grant, Stage},
 };
@@ -165,10 +166,7 @@ impl Client {
             invocation.set(name, value.as_bytes());
         }
         if self.additions.threads && self.kind == Kind::Command {
-            let is_set = |name: &str| invocation.variable(name.as_bytes()).is_some();
-            for (name, value) in variables::threads(grant.resources.cpus, is_set) {
-                invocation.set(name, value.as_bytes());
-            }
+            threads::set(invocation, grant.resources.cpus);
         }
     }
 

@@ -19,5 +19,6 @@ mod settings;
 pub mod start_gateway;
 mod streams;
 pub mod submission;
+mod threads;
 pub mod watcher;
 pub mod wire;
