@@ -258,6 +258,27 @@ pub struct Submitted {
     pub last: JobId,
 }
 
+/// Body of `POST /v1/purge`: which ended runs are forgotten, with their jobs and output. Those
+/// that are not older, or among the newest, are kept, and so is all that has not ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purge {
+    /// Only what ended longer ago than this, in milliseconds.
+    #[serde(default)]
+    pub older_than_ms: Option<u64>,
+    /// Not the newest that many runs.
+    #[serde(default)]
+    pub keep: Option<u64>,
+}
+
+/// Answer to a [`Purge`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// Jobs that were forgotten.
+    pub jobs: u64,
+    /// Bytes of output that were removed.
+    pub bytes: u64,
+}
+
 /// Answer to `GET /v1/jobs/ID/explain`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explained {

@@ -7,9 +7,12 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::start_gateway::{self, ensure_gateway};
 use crate::{
-    model::{Job, JobId},
-    place::{self, StateDirectory},
-    protocol::{Cancellation, PAGE, Problem, Progress, Status, Stop},
+    model::{Job, JobId, State},
+    place::{self, StateDirectory, Stream},
+    protocol::{
+        Cancellation, DetachedSubmission, Explained, NodeStatus, PAGE, Problem, Progress, Purge,
+        Purged, Status, Stop, Submitted,
+    },
     store::Filter,
 };
 
@@ -54,6 +57,7 @@ impl Error {
     pub fn may_have_left(&self) -> bool {
         matches!(self, Self::NotRunning { .. } | Self::Http { .. })
             || matches!(self, Self::Refused { status: 503, .. })
+            || matches!(self, Self::Start(start_gateway::Error::Vanished { .. }))
     }
 }
 
@@ -90,6 +94,43 @@ impl Client {
         Self::new(state)
     }
 
+    /// For the gateway in `state`; starts one if none is running.
+    pub fn starting(state: &StateDirectory) -> Result<Self, Error> {
+        state.create()?;
+        ensure_gateway(state)?;
+        Self::new(state)
+    }
+
+    /// Asks, and takes the answer's head if it is a good one.
+    async fn send<Q: Serialize, B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Q,
+        body: Option<&B>,
+    ) -> Result<reqwest::Response, Error> {
+        let mut request =
+            self.http.request(method, format!("http://redirector{path}")).query(query);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(|cause| self.failure(cause))?;
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return Ok(answer);
+        }
+        let problem = answer.json().await.map_err(|cause| self.failure(cause))?;
+        Err(Error::Refused { status: status.as_u16(), problem })
+    }
+
+    fn failure(&self, cause: reqwest::Error) -> Error {
+        if cause.is_connect() {
+            Error::NotRunning { socket: self.socket.clone() }
+        } else {
+            Error::Http { socket: self.socket.clone(), cause }
+        }
+    }
+
     async fn call<Q: Serialize, B: Serialize, A: DeserializeOwned>(
         &self,
         method: Method,
@@ -97,25 +138,16 @@ impl Client {
         query: &Q,
         body: Option<&B>,
     ) -> Result<A, Error> {
-        let failed = |cause: reqwest::Error| {
-            if cause.is_connect() {
-                Error::NotRunning { socket: self.socket.clone() }
-            } else {
-                Error::Http { socket: self.socket.clone(), cause }
-            }
-        };
-        let mut request =
-            self.http.request(method, format!("http://redirector{path}")).query(query);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.map_err(failed)?;
-        let status = answer.status();
-        if status == StatusCode::OK {
-            return answer.json().await.map_err(failed);
-        }
-        let problem = answer.json().await.map_err(failed)?;
-        Err(Error::Refused { status: status.as_u16(), problem })
+        let answer = self.send(method, path, query, body).await?;
+        answer.json().await.map_err(|cause| self.failure(cause))
+    }
+
+    async fn post<B: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<A, Error> {
+        self.call(Method::POST, path, &(), Some(body)).await
     }
 
     async fn get<Q: Serialize, A: DeserializeOwned>(
@@ -151,6 +183,27 @@ impl Client {
         }
     }
 
+    /// The jobs with numbers from `first` to `last` that have ended, newest first.
+    pub async fn finished_between(&self, first: JobId, last: JobId) -> Result<Vec<Job>, Error> {
+        let mut page = Filter {
+            all: true,
+            state: Some(State::Finished),
+            before: Some(JobId(last.0.saturating_add(1))),
+            limit: Some(PAGE),
+            ..Filter::default()
+        };
+        let mut jobs = Vec::new();
+        loop {
+            let found: Vec<Job> = self.get("/v1/jobs", &page).await?;
+            page.before = found.last().map(|job| job.id);
+            let is_last_page = found.len() < PAGE as usize || page.before <= Some(first);
+            jobs.extend(found.into_iter().filter(|job| job.id >= first));
+            if is_last_page {
+                return Ok(jobs);
+            }
+        }
+    }
+
     /// A job's record; with `wait`, once it is finished.
     pub async fn job(&self, id: JobId, wait: bool) -> Result<Job, Error> {
         self.get(&format!("/v1/jobs/{id}"), &[("wait", wait)]).await
@@ -159,7 +212,40 @@ impl Client {
     /// Cancels a job and all that came out of it; the numbers of those that were live.
     pub async fn cancel(&self, id: JobId, reason: &str) -> Result<Vec<JobId>, Error> {
         let body = Cancellation { reason: reason.to_owned() };
-        self.call(Method::POST, &format!("/v1/jobs/{id}/cancel"), &(), Some(&body)).await
+        self.post(&format!("/v1/jobs/{id}/cancel"), &body).await
+    }
+
+    /// Submits jobs for which nobody waits. Sent again, it is the same jobs.
+    pub async fn submit(&self, submission: &DetachedSubmission) -> Result<Submitted, Error> {
+        self.post("/v1/jobs", submission).await
+    }
+
+    /// Does `action` to a job; the numbers of the jobs for which that made a difference.
+    pub async fn act(&self, id: JobId, action: Action) -> Result<Vec<JobId>, Error> {
+        let path = format!("/v1/jobs/{id}/{}", action.word());
+        self.post(&path, &serde_json::Map::new()).await
+    }
+
+    /// Why a job waits, or why it ended as it did.
+    pub async fn explain(&self, id: JobId) -> Result<Explained, Error> {
+        self.get(&format!("/v1/jobs/{id}/explain"), &()).await
+    }
+
+    /// The nodes, and where what is known of them comes from.
+    pub async fn nodes(&self) -> Result<Vec<NodeStatus>, Error> {
+        self.get("/v1/nodes", &()).await
+    }
+
+    /// Forgets ended jobs, and removes their output.
+    pub async fn purge(&self, purge: &Purge) -> Result<Purged, Error> {
+        self.post("/v1/purge", purge).await
+    }
+
+    /// Output of a detached job.
+    pub async fn output(&self, id: JobId, wanted: &Wanted) -> Result<Output<'_>, Error> {
+        let path = format!("/v1/jobs/{id}/output");
+        let answer = self.send::<_, ()>(Method::GET, &path, wanted, None).await?;
+        Ok(Output { client: self, answer })
     }
 
     /// How far the jobs of `run` are: at once, or when that is not what it was at version `seen`.
@@ -170,6 +256,54 @@ impl Client {
 
     /// Ends the gateway.
     pub async fn stop(&self, force: bool) -> Result<(), Error> {
-        self.call(Method::POST, "/v1/stop", &(), Some(&Stop { force })).await
+        self.post("/v1/stop", &Stop { force }).await
+    }
+}
+
+/// What can be done to a job that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Keep it from starting.
+    Hold,
+    /// Undo that.
+    Release,
+    /// Run it once more, although its retries are used up.
+    Retry,
+}
+
+impl Action {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// Which part of a job's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Wanted {
+    /// Which of the two.
+    pub stream: Stream,
+    /// Which attempt, from 1; none: the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Until the attempt is over, not only what there is.
+    pub follow: bool,
+    /// Without the first that many bytes.
+    pub offset: u64,
+}
+
+/// Output of a job as it arrives.
+pub struct Output<'client> {
+    client: &'client Client,
+    answer: reqwest::Response,
+}
+
+impl Output<'_> {
+    /// The next bytes; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
+        self.answer.chunk().await.map_err(|cause| self.client.failure(cause))
     }
 }

@@ -4,7 +4,8 @@
 //! `job` runs it, [`link`] keeps the connection to the gateway through [`wire`] and its [`chunked`]
 //! answers, [`start_gateway`] makes sure that there is one. [`streams`] puts back what an
 //! attempt read and wrote, and [`dry_run`] notes what would have been asked. Everything that is
-//! not in the path of a command goes through [`api`]; [`watcher`] has a run shown to a person.
+//! not in the path of a command goes through [`api`]; [`watcher`] has a run shown to a person,
+//! [`submit`] is for jobs that nobody waits for.
 
 pub mod api;
 pub mod chunked;
@@ -19,6 +20,7 @@ mod settings;
 pub mod start_gateway;
 mod streams;
 pub mod submission;
+pub mod submit;
 mod threads;
 pub mod watcher;
 pub mod wire;
