@@ -134,6 +134,12 @@ impl StateDirectory {
         Ok(state)
     }
 
+    /// The one at `path`, wherever the environment says it is.
+    #[cfg(test)]
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
     /// Makes the directory, private to the user, if it is not there yet.
     pub fn create(&self) -> Result<(), Error> {
         let directory = || self.0.display().to_string();
@@ -206,6 +212,11 @@ impl StateDirectory {
     /// Locked by the running agent.
     pub fn agent_lock(&self) -> PathBuf {
         self.0.join("agent.lock")
+    }
+
+    /// The names of agents that left with nothing to do.
+    pub fn agents_left(&self) -> PathBuf {
+        self.0.join("agents.left")
     }
 
     /// The agent's own log.

@@ -80,14 +80,15 @@ pub async fn process_ended(pid: i32) -> bool {
         }
         OwnedFd::from_raw_fd(descriptor as RawFd)
     };
-    // SAFETY: an OwnedFd keeps the same descriptor open for as long as it lives.
-    let Ok(descriptor) =
-        (unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) })
-    else {
-        return false;
-    };
+    let Ok(descriptor) = watch_for_input(descriptor) else { return false };
     // A pidfd is readable from the process's end on.
     descriptor.readable().await.is_ok()
+}
+
+/// Has the runtime tell when there is something to be read from `descriptor`.
+pub fn watch_for_input(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd keeps the same descriptor open for as long as it lives.
+    Ok(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?)
 }
 
 /// Makes writing to a pipe or socket that nobody reads an error like any other,

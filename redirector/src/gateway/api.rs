@@ -7,10 +7,9 @@ use axum::{
     extract::{Path, Query, State},
 };
 use serde::Deserialize;
-use tokio::sync::oneshot;
 
 use super::{
-    message::{Failure, Message, Reply},
+    message::{Failure, Message},
     service::Service,
 };
 use crate::{
@@ -26,24 +25,15 @@ pub(super) struct Show {
     wait: bool,
 }
 
-async fn ask<T>(
-    service: &Service,
-    question: impl FnOnce(Reply<T>) -> Message,
-) -> Result<T, Failure> {
-    let (reply, answer) = oneshot::channel();
-    service.tell(question(reply))?;
-    answer.await.map_err(|_| Service::leaving())
-}
-
 pub(super) async fn status(State(service): State<Service>) -> Result<Json<Status>, Failure> {
-    ask(&service, |reply| Message::Status { reply }).await.map(Json)
+    service.ask(|reply| Message::Status { reply }).await.map(Json)
 }
 
 pub(super) async fn stop(
     State(service): State<Service>,
     Json(body): Json<Stop>,
 ) -> Result<Json<()>, Failure> {
-    ask(&service, |reply| Message::Stop { force: body.force, reply }).await?.map(Json)
+    service.ask(|reply| Message::Stop { force: body.force, reply }).await?.map(Json)
 }
 
 pub(super) async fn jobs(
@@ -51,7 +41,7 @@ pub(super) async fn jobs(
     Query(mut filter): Query<Filter>,
 ) -> Result<Json<Vec<Job>>, Failure> {
     filter.limit = Some(filter.limit.unwrap_or(PAGE).min(PAGE));
-    ask(&service, |reply| Message::List { filter, reply }).await?.map(Json)
+    service.ask(|reply| Message::List { filter, reply }).await?.map(Json)
 }
 
 pub(super) async fn job(
@@ -60,7 +50,7 @@ pub(super) async fn job(
     Query(show): Query<Show>,
 ) -> Result<Json<Job>, Failure> {
     let job = JobId(job);
-    ask(&service, |reply| Message::Show { job, when_finished: show.wait, reply }).await?.map(Json)
+    service.ask(|reply| Message::Show { job, when_finished: show.wait, reply }).await?.map(Json)
 }
 
 pub(super) async fn cancel(
@@ -69,7 +59,7 @@ pub(super) async fn cancel(
     Json(body): Json<Cancellation>,
 ) -> Result<Json<Vec<JobId>>, Failure> {
     let job = JobId(job);
-    ask(&service, |reply| Message::Cancel { job, reason: body.reason, reply }).await?.map(Json)
+    service.ask(|reply| Message::Cancel { job, reason: body.reason, reply }).await?.map(Json)
 }
 
 /// `?seen=VERSION`
@@ -88,7 +78,7 @@ pub(super) async fn progress(
     Query(Seen { seen }): Query<Seen>,
 ) -> Result<Json<Progress>, Failure> {
     let run = JobId(run);
-    let look = || ask(&service, |reply| Message::Progress { run, reply });
+    let look = || service.ask(|reply| Message::Progress { run, reply });
     let (mut progress, mut version) = look().await??;
     let Some(seen) = seen else { return Ok(Json(progress)) };
     while progress.version == seen && !progress.finished {

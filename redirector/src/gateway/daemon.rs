@@ -136,8 +136,8 @@ async fn run(
     let directory = state.path().display();
     tracing::info!(pid = std::process::id(), state = %directory, cpus = %capacity.cpus, mem = capacity.mem, "listening");
     let (leave, leaving) = watch::channel(false);
-    let server =
-        tokio::spawn(server::serve(listener, server::router(messages), connections, leaving));
+    let router = server::router(messages, state.clone());
+    let server = tokio::spawn(server::serve(listener, router, connections, leaving));
     tokio::select! {
         () = core.run(inbox) => {}
         () = interrupted() => tracing::info!("leaving: told to by a signal"),

@@ -14,18 +14,23 @@
 //!                                                    └─► then the answers
 //! ```
 //!
+//! What detached jobs have written does not go through the core: [`logs`] streams it
+//! from its files, which [`watches`] sees growing.
+//!
 //! [`daemon`] is how it starts and leaves, [`node`] what this computer has.
 
 mod api;
 mod core;
 pub mod daemon;
 mod lease;
+mod logs;
 mod message;
 mod pipes;
 mod processes;
 mod server;
 mod service;
 mod token;
+mod watches;
 mod whitelists;
 
 use crate::agent::job_processes;

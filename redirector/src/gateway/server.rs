@@ -17,14 +17,15 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    api, lease,
+    api, lease, logs,
     message::{Failure, Message},
     service::{Peer, Service},
+    watches::Watches,
 };
-use crate::protocol::LEASE_PATH;
+use crate::{place::StateDirectory, protocol::LEASE_PATH};
 
 /// All routes.
-pub(super) fn router(core: UnboundedSender<Message>) -> Router {
+pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> Router {
     Router::new()
         .route(LEASE_PATH, post(lease::lease))
         .route("/v1/status", get(api::status))
@@ -33,11 +34,12 @@ pub(super) fn router(core: UnboundedSender<Message>) -> Router {
         .route("/v1/jobs/{id}", get(api::job))
         .route("/v1/jobs/{id}/cancel", post(api::cancel))
         .route("/v1/runs/{id}/progress", get(api::progress))
+        .route("/v1/jobs/{id}/output", get(logs::output))
         .fallback(|| async { Failure::new(404, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Failure::new(405, "this path does not take this method")
         })
-        .with_state(Service { core })
+        .with_state(Service { core, state, watches: Watches::default() })
 }
 
 /// Accepts connections until `leaving` turns true, and returns when those that are

@@ -61,6 +61,17 @@ pub struct Job {
     pub client_pid: i32,
 }
 
+impl Job {
+    /// The number of the attempt that runs or ran last; 1 for a job that was never tried.
+    pub fn last_attempt(&self) -> u32 {
+        let ended = self.attempts.last().map_or(0, |attempt| attempt.number);
+        match self.state {
+            State::Running => ended + 1,
+            _ => ended.max(1),
+        }
+    }
+}
+
 /// One try at running a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
