@@ -133,7 +133,7 @@ mod tests {
 
     fn process(pid: i32, parent: i32, session: i32, resident: u64) -> Process {
         let (state, ticks, start_time) = (b'S', 0, 0);
-        Process { pid, state, parent, session, ticks, start_time, resident }
+        Process { pid, state, parent, session, ticks, start_time, resident, is_starting: false }
     }
 
     fn pages(all: Vec<Process>, roots: &[Root], carriers: &[i32]) -> Vec<u64> {

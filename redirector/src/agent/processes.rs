@@ -16,6 +16,8 @@ pub(crate) struct Process {
     pub start_time: u64,
     /// Memory that it has, shared or not, in pages.
     pub resident: u64,
+    /// It is about to become another program, and nobody can see yet in what environment.
+    pub is_starting: bool,
 }
 
 impl Process {
@@ -28,14 +30,18 @@ impl Process {
         // Fields are counted from behind the name, which may hold anything (proc(5)).
         let fields: Vec<&str> = stat.rsplit(')').next()?.split_ascii_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse().ok();
+        let resident = number(21)?;
         Some(Self {
             pid,
+            // The end of the environment; the kernel sets it late in execve. A kernel thread
+            // has none either, and no memory.
+            is_starting: resident > 0 && number(48) == Some(0),
             state: *fields.first()?.as_bytes().first()?,
             parent: number(1)? as i32,
             session: number(3)? as i32,
             ticks: number(11)? + number(12)?,
             start_time: number(19)?,
-            resident: number(21)?,
+            resident,
         })
     }
 
@@ -46,6 +52,11 @@ impl Process {
         environment
             .split(|byte| *byte == 0)
             .any(|entry| entries.iter().any(|wanted| wanted == entry))
+    }
+
+    /// Whether this process may look into it: of others it looks as if they never had started.
+    pub(crate) fn is_own(&self) -> bool {
+        fs::File::open(format!("/proc/{}/environ", self.pid)).is_ok()
     }
 }
 
@@ -72,7 +83,8 @@ mod tests {
                 session: 5,
                 ticks: 33,
                 start_time: 99,
-                resident: 33
+                resident: 33,
+                is_starting: false,
             }
         );
         assert_eq!(Process::parse(7, "7 (sh) S 3"), None);
