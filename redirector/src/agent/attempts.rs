@@ -5,6 +5,8 @@
 //!            Start                    ended                Acknowledge
 //!  unknown ─────────► running ─────────────────► ended ─────────────────► unknown
 //! ```
+//!
+//! An attempt that was abandoned goes from running to unknown.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,10 @@ pub(super) struct Running {
     pub token: Option<String>,
     /// The most memory that it was seen to have, in bytes.
     pub peak: u64,
+    /// What it starts may become jobs of its own.
+    pub is_nested: bool,
+    /// Nobody wants to hear how it ends.
+    pub is_abandoned: bool,
     /// The most that it may have, if the agent itself has to see to that, in bytes.
     pub watched_limit: Option<u64>,
 }
@@ -53,9 +59,16 @@ impl Attempts {
 
     /// An attempt ended, or could not be started.
     pub(super) fn end(&mut self, mut ended: Box<Ended>) {
-        if let Some(running) = self.running(ended.attempt) {
+        let attempt = ended.attempt;
+        let mut is_abandoned = false;
+        if let Some(running) = self.running(attempt) {
             ended.usage.max_rss = ended.usage.max_rss.max(running.peak);
+            is_abandoned = running.is_abandoned;
             self.running -= 1;
+        }
+        if is_abandoned {
+            self.known.remove(&attempt);
+            return;
         }
         self.known.insert(ended.attempt, Attempt::Ended(ended));
     }
@@ -72,6 +85,14 @@ impl Attempts {
     pub(super) fn acknowledge(&mut self, attempt: AttemptId) {
         if let Some(Attempt::Ended(_)) = self.known.get(&attempt) {
             self.known.remove(&attempt);
+        }
+    }
+
+    /// Forgets an attempt as soon as it has ended.
+    pub(super) fn abandon(&mut self, attempt: AttemptId) {
+        match self.known.get_mut(&attempt) {
+            Some(Attempt::Running(running)) => running.is_abandoned = true,
+            _ => self.acknowledge(attempt),
         }
     }
 
@@ -102,11 +123,6 @@ impl Attempts {
     /// The attempt that `shepherd` runs.
     pub(super) fn of(&self, shepherd: ShepherdId) -> Option<AttemptId> {
         self.all_running().find(|(_, running)| running.shepherd == shepherd).map(|(id, _)| id)
-    }
-
-    /// All that are known.
-    pub(super) fn known(&self) -> Vec<AttemptId> {
-        self.known.keys().copied().collect()
     }
 
     /// Those whose end is not acknowledged.
@@ -140,7 +156,9 @@ mod tests {
 
     fn running() -> Running {
         let shepherd = ShepherdId::for_test(3);
-        Running { shepherd, token: None, peak: 500, watched_limit: None }
+        let (token, watched_limit) = (None, None);
+        let (is_nested, is_abandoned) = (false, false);
+        Running { shepherd, token, peak: 500, is_nested, is_abandoned, watched_limit }
     }
 
     fn ended() -> Ended {
@@ -159,11 +177,21 @@ mod tests {
 
         attempts.end(Box::new(ended()));
         assert!(attempts.none_runs() && attempts.contains(FIRST));
-        assert_eq!(attempts.known(), [FIRST]);
+        assert_eq!(attempts.unacknowledged().count(), 1);
         assert_eq!(attempts.of(running().shepherd), None);
 
         attempts.acknowledge(FIRST);
         assert!(attempts.is_empty() && attempts.ended(FIRST).is_none());
+    }
+
+    #[test]
+    fn an_abandoned_attempt_is_forgotten_when_it_ends() {
+        let mut attempts = Attempts::default();
+        attempts.run(FIRST, running());
+        attempts.abandon(FIRST);
+        assert!(attempts.contains(FIRST), "its processes are still there");
+        attempts.end(Box::new(ended()));
+        assert!(attempts.is_empty());
     }
 
     #[test]

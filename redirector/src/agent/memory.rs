@@ -23,6 +23,9 @@ pub struct Root<'a> {
     /// The job's token: what carries it belongs to the job wherever it has gone. Reading it
     /// costs a look at the environment of every process that is in no job otherwise.
     pub token: Option<&'a str>,
+    /// Processes below it may be those of further jobs, which have limits of their own: only
+    /// those are the job's that carry its token.
+    pub is_nested: bool,
 }
 
 /// Most that a job's memory grows in a second, in bytes: pages are handed out zeroed, and
@@ -96,7 +99,10 @@ impl Snapshot {
                     let carried = |(_, token): &&(_, [Vec<u8>; 1])| has_variable(&process, token);
                     tokens.iter().find(carried).filter(|_| !is_root).map(|(index, _)| *index)
                 });
-            if let Some(index) = owner {
+            let Some(index) = owner else { continue };
+            let carries =
+                |(of, token): &(usize, [Vec<u8>; 1])| *of == index && has_variable(&process, token);
+            if !roots[index].is_nested || tokens.iter().any(carries) {
                 members[index].push(process);
             }
         }
@@ -153,8 +159,8 @@ mod tests {
             process(20, 11, 20, 8),
             process(21, 20, 20, 16),
         ];
-        let outer = Root { pid: 10, counts_itself: true, token: None };
-        let inner = Root { pid: 20, counts_itself: false, token: None };
+        let outer = Root { pid: 10, counts_itself: true, token: None, is_nested: false };
+        let inner = Root { pid: 20, counts_itself: false, token: None, is_nested: false };
         // What an inner job's own process is when it is not the job's: the outer job's.
         assert_eq!(pages(all, &[outer, inner], &[]), [1 + 2 + 4 + 8, 16]);
     }
@@ -168,15 +174,22 @@ mod tests {
             process(12, 1, 12, 4),
             process(13, 1, 13, 8),
         ];
-        let root = |token| Root { pid: 10, counts_itself: true, token };
+        let root = |token| Root { pid: 10, counts_itself: true, token, is_nested: false };
         assert_eq!(pages(all.clone(), &[root(None)], &[12]), [1 + 2]);
         assert_eq!(pages(all, &[root(Some("7.x"))], &[12]), [1 + 2 + 4]);
     }
 
     #[test]
+    fn what_a_nested_job_has_is_not_what_its_jobs_have() {
+        let all = vec![process(10, 1, 10, 1), process(11, 10, 10, 2), process(12, 11, 10, 4)];
+        let root = Root { pid: 10, counts_itself: true, token: Some("7.x"), is_nested: true };
+        assert_eq!(pages(all, &[root], &[10, 11]), [1 + 2]);
+    }
+
+    #[test]
     fn a_circle_of_parents_is_nobody_s() {
         let all = vec![process(10, 11, 1, 1), process(11, 10, 1, 1)];
-        let root = Root { pid: 99, counts_itself: true, token: None };
+        let root = Root { pid: 99, counts_itself: true, token: None, is_nested: false };
         assert_eq!(pages(all, &[root], &[]), [0]);
     }
 
@@ -189,8 +202,13 @@ mod tests {
 
     #[test]
     fn this_process_has_what_it_has_touched() {
-        let own = Root { pid: std::process::id() as i32, counts_itself: true, token: None };
-        let block = vec![1u8; 32 << 20];
+        let own = Root {
+            pid: std::process::id() as i32,
+            counts_itself: true,
+            token: None,
+            is_nested: false,
+        };
+        let block = std::hint::black_box(vec![1u8; 32 << 20]);
         let snapshot = Snapshot::take(&[own]);
         assert!(snapshot.resident(0) > block.len() as u64);
         assert!(snapshot.proportional(0) > block.len() as u64);

@@ -56,6 +56,11 @@ pub enum Order {
         /// Which one.
         attempt: AttemptId,
     },
+    /// End it at once and forget it: nobody wants to hear how it ended.
+    Abandon {
+        /// Which one.
+        attempt: AttemptId,
+    },
     /// Go as soon as nothing runs and everything is acknowledged.
     Leave,
 }
@@ -86,6 +91,9 @@ pub struct Assignment {
     /// Most memory that its processes may have together, in bytes; 0: any.
     #[serde(default)]
     pub mem: u64,
+    /// What it starts may become jobs of its own, with memory of their own.
+    #[serde(default)]
+    pub nested: bool,
     /// The cpus it may run on, by the kernel's numbers; none: any.
     #[serde(default)]
     pub cpus: Vec<u32>,
@@ -107,6 +115,9 @@ pub enum Report {
         instance: String,
         /// Attempts that it knows: those that run, and those whose [`Report::Ended`] follows.
         running: Vec<AttemptId>,
+        /// Attempts that have ended and are not acknowledged; an [`Report::Ended`] follows
+        /// for each.
+        ended: Vec<AttemptId>,
     },
     /// An attempt ended, and nothing is left of its processes.
     Ended(Box<Ended>),

@@ -90,8 +90,11 @@ impl Supervisor {
     /// What a new gateway is told.
     pub(super) fn greeting(&mut self) -> Vec<Report> {
         self.environments.clear();
-        let hello =
-            Report::Hello { instance: self.instance.clone(), running: self.attempts.known() };
+        let hello = Report::Hello {
+            instance: self.instance.clone(),
+            running: self.attempts.all_running().map(|(attempt, _)| attempt).collect(),
+            ended: self.attempts.unacknowledged().map(|ended| ended.attempt).collect(),
+        };
         let ended = self.attempts.unacknowledged().cloned().map(Box::new).map(Report::Ended);
         std::iter::once(hello).chain(ended).collect()
     }
@@ -115,6 +118,10 @@ impl Supervisor {
                 self.end(attempt, Cause::Ordered, Duration::from_millis(grace));
             }
             Order::Acknowledge { attempt } => self.attempts.acknowledge(attempt),
+            Order::Abandon { attempt } => {
+                self.end(attempt, Cause::Ordered, Duration::ZERO);
+                self.attempts.abandon(attempt);
+            }
             Order::Leave => self.leaving = self.leaving.or(Some(Reason::Told)),
         }
         None
@@ -131,13 +138,17 @@ impl Supervisor {
             return Err(format!("the gateway named an environment that it never gave: {digest}"));
         };
         let token = token(&assignment, environment);
-        let watched_limit =
-            (assignment.mem > 0 && !self.shepherds.limit_memory()).then_some(assignment.mem);
+        let is_nested = assignment.nested;
+        // A control group has the processes of further jobs in it.
+        let kernel_limits = self.shepherds.limit_memory() && !is_nested;
+        let watched_limit = (assignment.mem > 0 && !kernel_limits).then_some(assignment.mem);
         let shepherd = self
             .shepherds
             .give(Task::Run(assignment), &digest, || Task::Environment(environment.clone()))
             .map_err(|error| format!("cannot start a process to watch over it: {error}"))?;
-        self.attempts.run(attempt, Running { shepherd, token, peak: 0, watched_limit });
+        let is_abandoned = false;
+        let running = Running { shepherd, token, peak: 0, is_nested, is_abandoned, watched_limit };
+        self.attempts.run(attempt, running);
         if let Some(limit) = watched_limit {
             self.watch.started(limit);
         }

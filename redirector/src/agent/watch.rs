@@ -37,14 +37,23 @@ impl Watch {
 
     /// Looks at all attempts that have a limit; those that have more than they may.
     pub(super) fn look(&mut self, attempts: &mut Attempts, shepherds: &Shepherds) -> Vec<Offender> {
-        let watched: Vec<(AttemptId, u64, i32)> = attempts
+        let watched: Vec<(AttemptId, u64, i32, Option<String>)> = attempts
             .all_running()
             .filter_map(|(attempt, running)| {
-                Some((attempt, running.watched_limit?, shepherds.process(running.shepherd)?))
+                let token = running.token.clone().filter(|_| running.is_nested);
+                let pid = shepherds.process(running.shepherd)?;
+                Some((attempt, running.watched_limit?, pid, token))
             })
             .collect();
-        let root = |&(_, _, pid): &_| Root { pid, counts_itself: false, token: None };
-        let roots: Vec<_> = watched.iter().map(root).collect();
+        let roots: Vec<_> = watched
+            .iter()
+            .map(|(_, _, pid, token)| Root {
+                pid: *pid,
+                counts_itself: false,
+                token: token.as_deref(),
+                is_nested: token.is_some(),
+            })
+            .collect();
         if roots.is_empty() {
             self.next = None;
             return Vec::new();
@@ -52,7 +61,7 @@ impl Watch {
         let snapshot = Snapshot::take(&roots);
         let mut least_headroom = u64::MAX;
         let mut offenders = Vec::new();
-        for (index, &(attempt, limit, _)) in watched.iter().enumerate() {
+        for (index, &(attempt, limit, ..)) in watched.iter().enumerate() {
             let mut used = snapshot.resident(index);
             if used > limit {
                 used = snapshot.proportional(index);

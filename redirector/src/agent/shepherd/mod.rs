@@ -149,7 +149,7 @@ impl Shepherd {
 
     fn control_group(&self, assignment: &Assignment) -> Result<Option<ControlGroup>, String> {
         match &self.control_groups {
-            Some(groups) if assignment.mem > 0 => groups
+            Some(groups) if assignment.mem > 0 && !assignment.nested => groups
                 .create(assignment.attempt, assignment.mem)
                 .map(Some)
                 .map_err(|error| format!("cannot limit its memory: {error}")),

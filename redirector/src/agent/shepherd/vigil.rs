@@ -92,6 +92,8 @@ impl Vigil {
         let time_limit = assignment.time_limit.map(Duration::from_millis);
         let time_is_over = time_limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut attempt = Attempt { pid, main: None, ending: None, clearing: None };
+        // An order to end it may have come together with the one to run it.
+        self.hear(&mut attempt, assignment, inbox);
         let is_all_gone = loop {
             if attempt.reap() && attempt.main.is_some() {
                 break true;
