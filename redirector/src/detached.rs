@@ -143,16 +143,16 @@ pub(crate) fn start_logging(log: Option<&File>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says [`READY`] to the starter, and lets go of its output.
-pub(crate) fn announce(log: &File) -> Result<(), Error> {
+/// Says [`READY`] to the starter, and lets go of its output; false if the starter is gone.
+pub(crate) fn announce(log: &File) -> Result<bool, Error> {
     let what = "let go of the standard descriptors";
     let nowhere =
         OpenOptions::new().read(true).write(true).open("/dev/null").map_err(failed(what))?;
     let mut output = io::stdout();
-    // Fails when the starter is gone; others will come.
-    drop(output.write_all(READY.as_bytes()).and_then(|()| output.flush()));
+    let is_heard = output.write_all(READY.as_bytes()).and_then(|()| output.flush()).is_ok();
     let errno = |errno: Errno| failed(what)(errno.into());
     nix::unistd::dup2_stdin(&nowhere).map_err(errno)?;
     nix::unistd::dup2_stdout(&nowhere).map_err(errno)?;
-    nix::unistd::dup2_stderr(log).map_err(errno)
+    nix::unistd::dup2_stderr(log).map_err(errno)?;
+    Ok(is_heard)
 }

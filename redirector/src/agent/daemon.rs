@@ -73,9 +73,9 @@ pub fn serve() -> Result<(), Error> {
         let shared_lock = lock.try_clone().map_err(failed("share the lock"))?;
         let directory = groups.as_ref().map(|groups| groups.directory().to_owned());
         let (shepherds, events) = Shepherds::new(shared_lock, directory);
-        detached::announce(&log)?;
+        let has_starter = detached::announce(&log)?;
         tracing::info!(pid = std::process::id(), state = %state.path().display(), "listening");
-        let leave = server::serve(&state, listener, shepherds, events).await;
+        let leave = server::serve(&state, listener, shepherds, events, has_starter).await;
         // First nobody can find the socket any more; whoever comes now starts another agent.
         drop(fs::remove_file(socket));
         tracing::info!("leaving: {leave}");

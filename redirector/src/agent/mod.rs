@@ -27,6 +27,7 @@ pub mod ending;
 pub mod invocation;
 pub(crate) mod job_processes;
 pub mod memory;
+mod predecessors;
 pub mod process;
 pub(crate) mod processes;
 pub mod protocol;

@@ -113,6 +113,10 @@ pub enum Report {
     Hello {
         /// Names this process: another one does not know what this one ran.
         instance: String,
+        /// Agents that were here before and left in good order: what they were given and
+        /// nothing is known of was never started.
+        #[serde(default)]
+        predecessors: Vec<String>,
         /// Attempts that it knows: those that run, and those whose [`Report::Ended`] follows.
         running: Vec<AttemptId>,
         /// Attempts that have ended and are not acknowledged; an [`Report::Ended`] follows

@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    predecessors,
     protocol::Report,
     shepherds::{Event, Shepherds},
     supervisor::{Reason, Supervisor},
@@ -41,12 +42,14 @@ const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// The most events that are handled before reports are written.
 const BATCH: usize = 256;
 
-/// Serves the gateways that connect to `listener`.
+/// Serves the gateways that connect to `listener`; the one that started this agent will if it
+/// is still there.
 pub(super) async fn serve(
     state: &StateDirectory,
     listener: UnixListener,
     shepherds: Shepherds,
     events: UnboundedReceiver<Event>,
+    has_starter: bool,
 ) -> Reason {
     let next = async || {
         loop {
@@ -60,8 +63,8 @@ pub(super) async fn serve(
             }
         }
     };
-    let supervisor = Supervisor::new(shepherds);
-    Server { state, supervisor, gateway_start: None }.serve(next, events).await
+    let supervisor = Supervisor::new(shepherds, predecessors::read(&state.agents_left()));
+    Server { state, supervisor, gateway_start: None }.serve(next, events, has_starter).await
 }
 
 struct Server<'a> {
@@ -76,12 +79,13 @@ impl Server<'_> {
         mut self,
         next: impl AsyncFn() -> Connection<S>,
         mut events: UnboundedReceiver<Event>,
+        has_starter: bool,
     ) -> Reason {
         let mut terminate = signal(SignalKind::terminate()).ok();
         let mut connection: Option<Connection<S>> = None;
         let mut batch = Vec::with_capacity(BATCH);
         let patience = Instant::now() + FIRST_GATEWAY;
-        let mut is_awaited = true;
+        let mut is_awaited = has_starter;
         let reason = loop {
             if let Some(reason) = self.supervisor.may_leave(connection.is_some(), is_awaited) {
                 break reason;
@@ -141,6 +145,12 @@ impl Server<'_> {
             };
             if timeout(FAREWELL, acknowledged).await.is_err() {
                 tracing::warn!("leaving although the gateway has not acknowledged all");
+            }
+        }
+        if let Some((earlier, instance)) = self.supervisor.leaves_in_good_order() {
+            let file = self.state.agents_left();
+            if let Err(error) = predecessors::add(&file, earlier, instance) {
+                tracing::error!("cannot write {}: {error}", file.display());
             }
         }
         if timeout(FAREWELL, self.supervisor.dismiss_shepherds()).await.is_err() {

@@ -61,6 +61,12 @@ pub async fn connect(state: &StateDirectory) -> Result<UnixStream, Error> {
     Err(unreachable(io::Error::other("it leaves as often as it is started")))
 }
 
+/// As [`connect`], but `None` where there is no agent.
+pub async fn connect_if_there(state: &StateDirectory) -> Option<UnixStream> {
+    let stream = UnixStream::connect(state.agent_socket()).await.ok()?;
+    speaks(&stream).await.ok()?.then_some(stream)
+}
+
 fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }

@@ -44,6 +44,8 @@ impl fmt::Display for Reason {
 #[derive(Debug)]
 pub(super) struct Supervisor {
     instance: String,
+    /// Agents that left in good order before this one came.
+    predecessors: Vec<String>,
     attempts: Attempts,
     shepherds: Shepherds,
     /// Those that came over the present connection.
@@ -53,15 +55,21 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(super) fn new(shepherds: Shepherds) -> Self {
+    pub(super) fn new(shepherds: Shepherds, predecessors: Vec<String>) -> Self {
         Self {
             instance: random::hex(&random::bytes::<8>()),
+            predecessors,
             attempts: Attempts::default(),
             shepherds,
             environments: HashMap::new(),
             watch: Watch::default(),
             leaving: None,
         }
+    }
+
+    /// Those that left in good order and this agent's own name, if it leaves so, too.
+    pub(super) fn leaves_in_good_order(&self) -> Option<(&[String], &str)> {
+        self.is_done().then_some((&self.predecessors, &self.instance))
     }
 
     /// Whether the agent is to go now. One without a gateway goes when it has nothing to do,
@@ -94,6 +102,7 @@ impl Supervisor {
             instance: self.instance.clone(),
             running: self.attempts.all_running().map(|(attempt, _)| attempt).collect(),
             ended: self.attempts.unacknowledged().map(|ended| ended.attempt).collect(),
+            predecessors: self.predecessors.clone(),
         };
         let ended = self.attempts.unacknowledged().cloned().map(Box::new).map(Report::Ended);
         std::iter::once(hello).chain(ended).collect()

@@ -131,7 +131,8 @@ async fn run(
         messages: messages.clone(),
     })?;
     if mode == Mode::Detached {
-        detached::announce(log)?;
+        // Others will come where the starter is gone.
+        let _is_heard = detached::announce(log)?;
     }
     let directory = state.path().display();
     tracing::info!(pid = std::process::id(), state = %directory, cpus = %capacity.cpus, mem = capacity.mem, "listening");
