@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, NodeName, Outcome, Spec, State, Text, Usage};
+use super::{JobId, NodeName, Outcome, PoolName, Spec, State, Text, Usage};
 
 /// Milliseconds since 1970-01-01 UTC.
 #[derive(
@@ -59,6 +59,29 @@ pub struct Job {
     pub usage: Option<Usage>,
     /// The process that waits for it: the pipeline's child.
     pub client_pid: i32,
+}
+
+/// Which pieces of a node an attempt has for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// Cpus, by the kernel's numbers; none: it runs on any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u32>,
+    /// Pieces of other pools, such as graphics processors, numbered from 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pieces: Vec<(PoolName, Vec<u32>)>,
+}
+
+impl Given {
+    /// Nothing of its own.
+    pub fn is_nothing(&self) -> bool {
+        self.cpus.is_empty() && self.pieces.is_empty()
+    }
+
+    /// The pieces of this pool.
+    pub fn pieces_of(&self, pool: &str) -> &[u32] {
+        self.pieces.iter().find(|(name, _)| name.as_str() == pool).map_or(&[], |(_, pieces)| pieces)
+    }
 }
 
 impl Job {

@@ -13,7 +13,7 @@ mod text;
 mod usage;
 
 pub use id::{JobId, NodeName};
-pub use job::{Attempt, Job, Timestamp};
+pub use job::{Attempt, Given, Job, Timestamp};
 pub use pipeline_name::pipeline_name;
 pub use pool::{InvalidPoolName, Pool, PoolName};
 pub use resources::{Amount, Resources};

@@ -29,6 +29,12 @@ pub fn redact(environment: Vec<Text>) -> Vec<Text> {
     environment.into_iter().map(redact_entry).collect()
 }
 
+/// The name of the variable whose value was left out of this entry, if it was.
+pub fn redacted_name(entry: &Text) -> Option<&[u8]> {
+    let name = entry.as_bytes().strip_suffix(REDACTED)?;
+    name.strip_suffix(b"=")
+}
+
 fn redact_entry(entry: Text) -> Text {
     let Some(equals) = entry.0.iter().position(|byte| *byte == b'=') else { return entry };
     let (name, value) = (&entry.0[..equals], &entry.0[equals + 1..]);

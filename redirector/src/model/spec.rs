@@ -145,6 +145,13 @@ pub struct Spec {
     /// The jobs it follows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Dependency>,
+    /// Nothing else of the node is given out while it runs, so that all that comes out of
+    /// its run goes one at a time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sequential: bool,
+    /// `umask` of a detached job; others have their client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
     /// The whitelist line that matched, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,

@@ -13,19 +13,25 @@
 //! gateway, because it is in the kernel's page cache; with [`Durability::Full`]
 //! it also survives the loss of power.
 
+mod assignment;
 mod progress;
+mod purge;
 mod query;
 mod schema;
+mod write;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{JobId, NodeName, Outcome, Spec, State, Text, Timestamp, Usage, secret};
+use crate::model::JobId;
 
+pub use assignment::{Recipe, WholeEnvironment};
 pub use progress::{EndedJobs, LiveJob, RunCounts};
+pub use purge::{Purged, Retention};
 pub use query::{Filter, Unfinished};
+pub use write::{Environment, NewJob, Write};
 
 /// What a committed batch survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,71 +87,11 @@ impl Error {
     }
 }
 
-/// One change to the journal.
-#[derive(Clone, Debug)]
-pub enum Write {
-    /// A new job.
-    Insert(Box<NewJob>),
-    /// Its resources were granted.
-    Start {
-        /// The job.
-        job: JobId,
-        /// Where it runs.
-        node: NodeName,
-        /// When.
-        at: Timestamp,
-    },
-    /// Its outcome is known.
-    Finish {
-        /// The job.
-        job: JobId,
-        /// How it ended.
-        outcome: Outcome,
-        /// What it used, if it ran.
-        usage: Option<Usage>,
-        /// When.
-        at: Timestamp,
-    },
-}
-
-impl Write {
-    /// The job that it is about.
-    pub fn job(&self) -> JobId {
-        match self {
-            Self::Insert(new) => new.id,
-            Self::Start { job, .. } | Self::Finish { job, .. } => *job,
-        }
-    }
-}
-
-/// A job as it enters the journal.
-#[derive(Clone, Debug)]
-pub struct NewJob {
-    /// Its number.
-    pub id: JobId,
-    /// What makes a repeated submission the same job.
-    pub key: String,
-    /// The job that submitted it.
-    pub spawned_by: Option<JobId>,
-    /// The run it belongs to.
-    pub run: JobId,
-    /// What was asked.
-    pub spec: Spec,
-    /// In what environment.
-    pub environment: Vec<Text>,
-    /// When.
-    pub submitted: Timestamp,
-    /// The process that waits for it.
-    pub client_pid: i32,
-    /// Where and since when it runs, if it does not have to wait.
-    pub started: Option<(NodeName, Timestamp)>,
-}
-
 /// An open journal.
 pub struct Store {
     connection: Connection,
     path: PathBuf,
-    last_environment: Option<(Vec<Text>, blake3::Hash)>,
+    last_environment: Option<write::Kept>,
 }
 
 impl Store {
@@ -191,13 +137,7 @@ impl Store {
         // Prepared once, unlike rusqlite's own transactions.
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for write in writes {
-            match write {
-                Write::Insert(job) => insert(connection, job, &mut self.last_environment)?,
-                Write::Start { job, node, at } => start(connection, *job, node, *at)?,
-                Write::Finish { job, outcome, usage, at } => {
-                    finish(connection, *job, outcome, usage.as_ref(), *at)?;
-                }
-            }
+            write::apply(connection, write, &mut self.last_environment)?;
         }
         connection.prepare_cached("COMMIT")?.execute([]).map(drop)
     }
@@ -218,89 +158,6 @@ impl Store {
     fn error(&self, cause: rusqlite::Error) -> Error {
         Error::Database { path: self.path.clone(), cause }
     }
-}
-
-fn json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-fn insert(
-    connection: &Connection,
-    job: &NewJob,
-    last_environment: &mut Option<(Vec<Text>, blake3::Hash)>,
-) -> rusqlite::Result<()> {
-    let digest = match last_environment {
-        Some((last, digest)) if *last == job.environment => *digest,
-        _ => {
-            let entries = json(&secret::redact(job.environment.clone()))?;
-            let digest = blake3::hash(entries.as_bytes());
-            connection
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO environments (digest, entries) VALUES (?1, ?2)",
-                )?
-                .execute(params![digest.as_bytes(), entries])?;
-            *last_environment = Some((job.environment.clone(), digest));
-            digest
-        }
-    };
-    let state = if job.started.is_some() { State::Running } else { State::Queued };
-    let (node, started) = job.started.as_ref().map(|(node, at)| (&node.0, at.0)).unzip();
-    connection
-        .prepare_cached(
-            "INSERT INTO jobs (id, key, spawned_by, run, kind, name, spec, environment, state, submitted, started,
-                               node, client_pid)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?
-        .execute(params![
-            job.id.0,
-            job.key,
-            job.spawned_by.map(|parent| parent.0),
-            job.run.0,
-            job.spec.kind.word(),
-            job.spec.name,
-            json(&job.spec)?,
-            digest.as_bytes(),
-            state.word(),
-            job.submitted.0,
-            started,
-            node,
-            job.client_pid,
-        ])?;
-    Ok(())
-}
-
-fn start(
-    connection: &Connection,
-    job: JobId,
-    node: &NodeName,
-    at: Timestamp,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("UPDATE jobs SET state = ?2, node = ?3, started = ?4 WHERE id = ?1")?
-        .execute(params![job.0, State::Running.word(), node.0, at.0])?;
-    Ok(())
-}
-
-fn finish(
-    connection: &Connection,
-    job: JobId,
-    outcome: &Outcome,
-    usage: Option<&Usage>,
-    at: Timestamp,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE jobs SET state = ?2, outcome = ?3, usage = ?4, ended = ?5 WHERE id = ?1",
-        )?
-        .execute(params![
-            job.0,
-            State::Finished.word(),
-            json(outcome)?,
-            usage.map(json).transpose()?,
-            at.0
-        ])?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, ToSql, types::Type};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Error, Store};
-use crate::model::{Attempt, Job, JobId, NodeName, State, Timestamp};
+use crate::model::{Attempt, Given, Job, JobId, NodeName, State, Timestamp};
 
 /// Which jobs a listing wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,17 +35,29 @@ pub struct Unfinished {
     pub job: Job,
     /// What makes a repeated submission the same job.
     pub key: String,
+    /// The number of the attempt that runs or comes next.
+    pub attempt: u32,
+    /// The agent that runs it, if one does.
+    pub agent: Option<String>,
+    /// What it has of the node for itself.
+    pub given: Given,
 }
 
 const COLUMNS: &str = "jobs.id, spawned_by, run, spec, entries, state, outcome, submitted, started, ended, node, usage, \
-                       client_pid, key";
+                       client_pid, key, attempt, agent, given";
 const FROM: &str = "FROM jobs LEFT JOIN environments ON digest = environment";
 
 impl Store {
     /// The largest number that a job has; 0 in a new journal.
     pub fn last_id(&self) -> Result<JobId, Error> {
         self.connection
-            .query_row("SELECT COALESCE(MAX(id), 0) FROM jobs", [], |row| row.get(0).map(JobId))
+            .query_row(
+                // A purge may have taken the job with the largest number.
+                "SELECT MAX(COALESCE((SELECT MAX(id) FROM jobs), 0),
+                            COALESCE((SELECT value FROM meta WHERE name = 'last_id'), 0))",
+                [],
+                |row| row.get(0).map(JobId),
+            )
             .map_err(|cause| self.error(cause))
     }
 
@@ -56,7 +68,46 @@ impl Store {
             .prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE jobs.id = ?1"))
             .and_then(|mut statement| statement.query_row([id.0], read_job).optional())
             .map_err(|cause| self.error(cause))?;
-        Ok(job.map(|found| with_only_attempt(found.job)))
+        job.map(|found| self.with_attempts(found)).transpose()
+    }
+
+    /// The job with its attempts: those that are in a table of their own, and the last
+    /// one, of which the job's row tells.
+    fn with_attempts(&self, found: Unfinished) -> Result<Job, Error> {
+        let Unfinished { mut job, attempt: number, .. } = found;
+        if number > 1 {
+            job.attempts = self.attempts(job.id)?;
+        }
+        if let (Some(node), Some(started), Some(ended), Some(outcome)) =
+            (&job.node, job.started, job.ended, &job.outcome)
+        {
+            let (node, outcome) = (node.clone(), outcome.clone());
+            job.attempts.push(Attempt { number, node, started, ended, outcome, usage: job.usage });
+        }
+        Ok(job)
+    }
+
+    /// The attempts at a job before its last one.
+    pub fn attempts(&self, job: JobId) -> Result<Vec<Attempt>, Error> {
+        self.connection
+            .prepare_cached(
+                "SELECT number, node, started, ended, outcome, usage FROM attempts
+                 WHERE job = ?1 ORDER BY number",
+            )
+            .and_then(|mut statement| {
+                let attempts = statement.query_map([job.0], |row| {
+                    Ok(Attempt {
+                        number: row.get(0)?,
+                        node: NodeName(row.get(1)?),
+                        started: Timestamp(row.get(2)?),
+                        ended: Timestamp(row.get(3)?),
+                        outcome: read_json(row, 4)?,
+                        usage: read_optional_json(row, 5)?,
+                    })
+                })?;
+                attempts.collect()
+            })
+            .map_err(|cause| self.error(cause))
     }
 
     /// The session that stands for the run with this key.
@@ -161,24 +212,13 @@ fn read_job(row: &Row) -> rusqlite::Result<Unfinished> {
         usage: read_optional_json(row, 11)?,
         client_pid: row.get(12)?,
     };
-    Ok(Unfinished { job, key: row.get(13)? })
-}
-
-/// A leased job is tried once: what is known of the job is known of the attempt.
-fn with_only_attempt(mut job: Job) -> Job {
-    if let (Some(node), Some(started), Some(ended), Some(outcome)) =
-        (&job.node, job.started, job.ended, &job.outcome)
-    {
-        job.attempts = vec![Attempt {
-            number: 1,
-            node: node.clone(),
-            started,
-            ended,
-            outcome: outcome.clone(),
-            usage: job.usage,
-        }];
-    }
-    job
+    Ok(Unfinished {
+        job,
+        key: row.get(13)?,
+        attempt: row.get(14)?,
+        agent: row.get(15)?,
+        given: read_optional_json(row, 16)?.unwrap_or_default(),
+    })
 }
 
 fn read_json<T: DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {

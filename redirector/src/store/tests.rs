@@ -1,7 +1,7 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::{Resources, State};
+use crate::model::{Given, Job, NodeName, Outcome, Resources, Spec, State, Text, Timestamp, Usage};
 
 fn journal() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
@@ -21,7 +21,10 @@ fn new_job(id: u64, spawned_by: Option<u64>, environment: &[&str]) -> Write {
             resources: Resources::new(crate::model::Amount(2_500), 7),
             ..Spec::default()
         },
-        environment: environment.iter().map(|entry| Text::from(*entry)).collect(),
+        environment: Environment::from(
+            environment.iter().map(|entry| Text::from(*entry)).collect::<Vec<_>>(),
+        ),
+        state: State::Queued,
         started: None,
         submitted: Timestamp(id * 10),
         client_pid: 42,
@@ -32,13 +35,15 @@ fn node() -> NodeName {
     NodeName("here".to_owned())
 }
 
+fn start(id: u64, at: u64) -> Write {
+    let given = Given { cpus: vec![id as u32], pieces: Vec::new() };
+    Write::Start { job: JobId(id), node: node(), agent: None, given, at: Timestamp(at) }
+}
+
 fn finish(id: u64, exit_code: i32) -> [Write; 2] {
     let (job, outcome) = (JobId(id), Outcome::Exited { exit_code });
     let usage = Some(Usage { user_us: 5, ..Usage::default() });
-    [
-        Write::Start { job, node: node(), at: Timestamp(20) },
-        Write::Finish { job, outcome, usage, at: Timestamp(30) },
-    ]
+    [start(id, 20), Write::Finish { job, outcome, usage, at: Timestamp(30) }]
 }
 
 #[test]
@@ -156,7 +161,7 @@ fn the_jobs_of_a_run_are_counted_by_name() {
     let refused = Outcome::Refused { reason: "too large".to_owned() };
     let (job, at) = (JobId(4), Timestamp(40));
     store.commit(&[Write::Finish { job, outcome: refused, usage: None, at }]).unwrap();
-    store.commit(&[Write::Start { job: JobId(5), node: node(), at: Timestamp(60) }]).unwrap();
+    store.commit(&[start(5, 60)]).unwrap();
     let counts = store.run_counts(JobId(1)).unwrap().unwrap();
     let map = EndedJobs {
         name: "map".to_owned(),
@@ -171,4 +176,152 @@ fn the_jobs_of_a_run_are_counted_by_name() {
     assert_eq!(counts, RunCounts { ended: vec![map], live: vec![sort], last_added, finished });
     assert_eq!(store.run_counts(JobId(2)).unwrap(), None, "a job that is not a run");
     assert_eq!(store.run_counts(JobId(9)).unwrap(), None);
+}
+
+fn retry(id: u64, outcome: Outcome, at: u64) -> Write {
+    Write::Retry { job: JobId(id), outcome, usage: None, at: Timestamp(at) }
+}
+
+#[test]
+fn each_attempt_is_kept() {
+    let (_directory, mut store) = journal();
+    let memory = Outcome::OutOfMemory { mem_limit: 10, mem_used: 12 };
+    store.commit(&[new_job(1, None, &[]), start(1, 20), retry(1, memory.clone(), 25)]).unwrap();
+    let left = store.unfinished().unwrap().remove(0);
+    assert_eq!((left.job.state, left.attempt, left.agent), (State::Queued, 2, None));
+    assert_eq!(store.attempts(JobId(1)).unwrap().len(), 1);
+    store.commit(&[start(1, 30)]).unwrap();
+    let left = store.unfinished().unwrap().remove(0);
+    assert_eq!((left.job.state, left.given.cpus), (State::Running, vec![1]));
+    store.commit(&finish(1, 0)[1..]).unwrap();
+    let job = store.job(JobId(1)).unwrap().unwrap();
+    let ends: Vec<_> = job.attempts.iter().map(|it| (it.number, it.outcome.clone())).collect();
+    assert_eq!(ends, [(1, memory), (2, Outcome::Exited { exit_code: 0 })]);
+}
+
+#[test]
+fn a_record_says_both_what_was_asked_and_how_it_ended() {
+    let (_directory, mut store) = journal();
+    let outcomes = [
+        Outcome::TimedOut { time_limit: 7 },
+        Outcome::OutOfMemory { mem_limit: 1, mem_used: 2 },
+        Outcome::Cancelled { reason: "why".into() },
+        Outcome::Signaled { signal: 9, core_dumped: false },
+    ];
+    for (id, outcome) in (1..).zip(outcomes) {
+        let Write::Insert(mut new) = new_job(id, None, &[]) else { unreachable!() };
+        new.spec.time_limit = Some(7);
+        let job = new.id;
+        let at = Timestamp(3);
+        let end = Write::Finish { job, outcome: outcome.clone(), usage: None, at };
+        store.commit(&[Write::Insert(new), end]).unwrap();
+        let record = store.job(job).unwrap().unwrap();
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<Job>(&json).unwrap(), record, "{json}");
+        assert_eq!((record.spec.time_limit, record.outcome), (Some(7), Some(outcome)));
+    }
+}
+
+#[test]
+fn a_finished_job_can_be_opened_again() {
+    let (_directory, mut store) = journal();
+    store.commit(&[new_job(1, None, &[])]).unwrap();
+    store.commit(&finish(1, 3)).unwrap();
+    store.commit(&[Write::Reopen { job: JobId(1) }]).unwrap();
+    let job = store.job(JobId(1)).unwrap().unwrap();
+    assert_eq!((job.state, &job.outcome, job.attempts.len()), (State::Queued, &None, 1));
+    // One that was refused was never tried, so that its first attempt is still to come.
+    store.commit(&[new_job(2, None, &[])]).unwrap();
+    store.commit(&finish(2, 3)[1..]).unwrap();
+    store.commit(&[Write::Reopen { job: JobId(2) }]).unwrap();
+    assert_eq!(store.unfinished().unwrap()[1].attempt, 1);
+}
+
+fn detached(id: u64, environment: &[&str]) -> Write {
+    let Write::Insert(mut new) = new_job(id, None, environment) else { unreachable!() };
+    new.environment.whole = true;
+    Write::Insert(new)
+}
+
+#[test]
+fn a_detached_job_keeps_its_secrets_until_it_has_ended() {
+    let (_directory, mut store) = journal();
+    let environment = ["PATH=/bin", "MY_TOKEN=abc"];
+    let submission = Write::Submission { key: "k".into(), first: JobId(1), last: JobId(2) };
+    store.commit(&[submission, detached(1, &environment), detached(2, &environment)]).unwrap();
+    assert_eq!(store.submission("k").unwrap(), Some((JobId(1), JobId(2))));
+    assert_eq!(store.submission("l").unwrap(), None);
+    let recipe = store.recipe(JobId(1)).unwrap().unwrap();
+    let whole = |store: &Store| store.whole_environment(JobId(1), &recipe.environment).unwrap();
+    assert_eq!(whole(&store).unwrap(), environment.map(Text::from));
+    assert_eq!(
+        store.job(JobId(1)).unwrap().unwrap().environment[1],
+        Text::from("MY_TOKEN=(not stored)"),
+        "nobody is shown it"
+    );
+    store.commit(&finish(1, 0)).unwrap();
+    store.forget_environments().unwrap();
+    assert!(whole(&store).is_some(), "job 2 still needs it");
+    store.commit(&finish(2, 0)).unwrap();
+    store.forget_environments().unwrap();
+    assert!(whole(&store).is_none());
+    store.commit(&[new_job(3, None, &environment)]).unwrap();
+    assert!(store.recipe(JobId(3)).unwrap().is_none(), "its client has it");
+}
+
+fn ended_at(id: u64, at: u64) -> [Write; 2] {
+    let outcome = Outcome::Exited { exit_code: 0 };
+    [start(id, at - 1), Write::Finish { job: JobId(id), outcome, usage: None, at: Timestamp(at) }]
+}
+
+#[test]
+fn old_runs_go_with_all_that_came_out_of_them() {
+    let (_directory, mut store) = journal();
+    for (run, end) in [(1, 100), (3, 200), (5, 300)] {
+        store.commit(&[new_job(run, None, &[]), new_job(run + 1, Some(run), &["A=1"])]).unwrap();
+        store.commit(&ended_at(run + 1, end)).unwrap();
+        store.commit(&ended_at(run, end)).unwrap();
+    }
+    store.commit(&[new_job(7, None, &[])]).unwrap();
+    store.commit(&ended_at(7, 50)).unwrap();
+    // A job of it goes on, though the run itself has ended.
+    store.commit(&[new_job(8, Some(7), &[])]).unwrap();
+
+    let old = Retention { ended_before: Some(Timestamp(250)), keep: Some(2) };
+    assert_eq!(store.purge(old).unwrap().jobs, [JobId(1), JobId(2)], "3 is among the latest two");
+    assert!(store.job(JobId(2)).unwrap().is_none());
+    let old = Retention { ended_before: Some(Timestamp(250)), keep: None };
+    assert_eq!(store.purge(old).unwrap(), Purged { jobs: vec![JobId(3), JobId(4)], more: false });
+    store.commit(&ended_at(8, 400)).unwrap();
+    let mut all = store.purge(Retention::default()).unwrap().jobs;
+    all.sort_unstable();
+    assert_eq!(all, [5, 6, 7, 8].map(JobId));
+    assert_eq!(store.last_id().unwrap(), JobId(8), "no number is used twice");
+    assert_eq!(store.purge(Retention::default()).unwrap(), Purged::default());
+}
+
+#[test]
+fn a_journal_of_the_first_version_is_brought_up_to_date() {
+    let (_directory, store) = journal();
+    let path = store.path.clone();
+    drop(store);
+    std::fs::remove_file(&path).unwrap();
+    let first = Connection::open(&path).unwrap();
+    first.execute_batch(schema::MIGRATIONS[0]).unwrap();
+    first.pragma_update(None, "user_version", 1).unwrap();
+    first
+        .execute(
+            "INSERT INTO jobs (id, key, run, kind, name, spec, state, submitted, client_pid, started, ended, node, outcome)
+             VALUES (4, 'k', 4, 'command', 'bwa', ?1, 'finished', 1, 2, 3, 4, 'here', ?2)",
+            [
+                r#"{"kind":"command","name":"bwa","argv":["bwa"],"program":"/bin/bwa","directory":"/",
+                    "resources":{"cpus":1,"mem":0}}"#,
+                r#"{"outcome":"exited","exit_code":0}"#,
+            ],
+        )
+        .unwrap();
+    drop(first);
+    let store = Store::open(&path, Durability::Process).unwrap();
+    let job = store.job(JobId(4)).unwrap().unwrap();
+    assert_eq!((job.spec.name.as_str(), job.attempts.len()), ("bwa", 1));
 }

@@ -75,11 +75,11 @@ impl Journal {
 
     pub(super) fn write(&mut self, write: Write) {
         // A job that starts at once is written once.
-        if let Write::Start { job, node, at } = &write
+        if let Write::Start { job, node, agent: None, given, at } = &write
             && let Some(Write::Insert(new)) = self.writes.last_mut()
             && new.id == *job
         {
-            new.started = Some((node.clone(), *at));
+            new.started = Some((node.clone(), *at, given.clone()));
             return;
         }
         self.writes.push(write);

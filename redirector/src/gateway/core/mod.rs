@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     dispatcher::{self, Action, Dispatcher, Event},
-    model::{JobId, Kind, NodeName, Resources, State, Timestamp},
+    model::{Given, JobId, Kind, NodeName, Resources, State, Timestamp},
     protocol::{GatewayMessage, Grant, Status},
     store::{self, Store, Write},
 };
@@ -212,7 +212,8 @@ impl Core {
         live.state = State::Running;
         self.progress.started(live.run, job);
         self.stall.queued.remove(&job);
-        self.journal.write(Write::Start { job, node, at: Timestamp::now() });
+        let (given, at) = (Given::default(), Timestamp::now());
+        self.journal.write(Write::Start { job, node, agent: None, given, at });
         self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
     }
 

@@ -15,7 +15,7 @@ impl Core {
     pub(super) fn recover(&mut self, mut unfinished: Vec<Unfinished>) {
         // What runs holds its resources before anybody is given some.
         unfinished.sort_by_key(|left| (left.job.state != State::Running, left.job.id));
-        for Unfinished { job: record, key } in unfinished {
+        for Unfinished { job: record, key, .. } in unfinished {
             let job = record.id;
             let spec = &record.spec;
             let request = self.request(

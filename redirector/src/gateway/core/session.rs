@@ -7,8 +7,8 @@ use crate::{
         message::{Failure, Message},
         processes,
     },
-    model::{JobId, Kind, Resources, Spec, State, Timestamp, pipeline_name},
-    store::{NewJob, Write},
+    model::{Given, JobId, Kind, Resources, Spec, State, Timestamp, pipeline_name},
+    store::{Environment, NewJob, Write},
 };
 
 impl Core {
@@ -41,13 +41,15 @@ impl Core {
             spawned_by: None,
             run: job,
             spec,
-            environment: Vec::new(),
+            environment: Environment::default(),
+            state: State::Running,
             submitted: at,
             client_pid: root.pid,
             started: None,
         };
         self.journal.write(Write::Insert(Box::new(new)));
-        self.journal.write(Write::Start { job, node: self.setup.node.clone(), at });
+        let (node, given) = (self.setup.node.clone(), Given::default());
+        self.journal.write(Write::Start { job, node, agent: None, given, at });
         self.live.insert(job, Live::session(key.clone(), job, root.pid));
         self.keys.insert(key, job);
         self.watch(job, root.pid);

@@ -7,7 +7,7 @@ use crate::{
         message::{Failure, Lease, Reply},
         whitelists,
     },
-    model::{JobId, Kind, Resources, State, Text, Timestamp},
+    model::{Given, JobId, Kind, Resources, State, Text, Timestamp},
     protocol::{GatewayMessage, Grant, PipeEnd, Resumption, Stage, Submission},
     store::{NewJob, Write},
 };
@@ -80,7 +80,8 @@ impl Core {
             spawned_by: place.spawned_by,
             run,
             spec,
-            environment,
+            environment: environment.into(),
+            state: State::Queued,
             submitted,
             client_pid,
             started: None,
@@ -134,7 +135,14 @@ impl Core {
                     live.state = State::Running;
                     self.progress.started(live.run, job);
                 }
-                self.journal.write(Write::Start { job, node: node.clone(), at: Timestamp::now() });
+                let start = Write::Start {
+                    job,
+                    node: node.clone(),
+                    agent: None,
+                    given: Given::default(),
+                    at: Timestamp::now(),
+                };
+                self.journal.write(start);
                 self.dispatch(Event::Recovered { job, request, node, indices: Vec::new() });
             }
             (_, Stage::Running) => {}
