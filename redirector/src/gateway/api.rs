@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{Job, JobId},
-    protocol::{Cancellation, PAGE, Progress, Status, Stop},
+    protocol::{Cancellation, DetachedSubmission, PAGE, Progress, Status, Stop, Submitted},
     store::Filter,
 };
 
@@ -91,4 +91,12 @@ pub(super) async fn progress(
         (progress, _) = look().await??;
     }
     Ok(Json(progress))
+}
+
+pub(super) async fn submit(
+    State(service): State<Service>,
+    Json(submission): Json<DetachedSubmission>,
+) -> Result<Json<Submitted>, Failure> {
+    let submission = Box::new(submission);
+    service.ask(|reply| Message::Detach { submission, reply }).await?.map(Json)
 }

@@ -120,12 +120,13 @@ async fn run(
     let listener = listen(state)?;
     let (messages, inbox) = mpsc::unbounded_channel();
     let connections = Arc::new(());
-    let capacity = Facts::detect(&config.node).resources();
+    let facts = Facts::detect(&config.node);
+    let capacity = facts.resources();
     let core = Core::new(Setup {
         store,
-        state_directory: state.path().to_owned(),
+        state: state.clone(),
         node: NodeName(place::host_name()),
-        capacity: capacity.clone(),
+        facts,
         idle_timeout: (mode == Mode::Detached).then_some(config.gateway.idle_timeout.value),
         connections: Arc::clone(&connections),
         messages: messages.clone(),

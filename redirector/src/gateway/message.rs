@@ -4,8 +4,12 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::core::progress::Watching;
 use crate::{
+    agent::protocol::{AttemptId, Ended, Order},
     model::{Job, JobId},
-    protocol::{Finished, GatewayMessage, Problem, Resumption, Status, Submission},
+    protocol::{
+        DetachedSubmission, Finished, GatewayMessage, Problem, Resumption, Status, Submission,
+        Submitted,
+    },
     store::{self, Filter},
 };
 
@@ -19,6 +23,17 @@ pub(super) struct Lease {
     pub id: LeaseId,
     pub client_pid: i32,
     pub messages: UnboundedSender<GatewayMessage>,
+}
+
+/// The agent's first message: which process it is, and which attempts it knows.
+#[derive(Debug)]
+pub(super) struct AgentHello {
+    pub instance: String,
+    /// Agents that left in good order before it came.
+    pub predecessors: Vec<String>,
+    pub running: Vec<AttemptId>,
+    /// Ended and not acknowledged; how is told in messages that follow.
+    pub ended: Vec<AttemptId>,
 }
 
 /// Where an answer goes; whoever asked may have gone.
@@ -75,6 +90,16 @@ pub(super) enum Message {
     Show { job: JobId, when_finished: bool, reply: Reply<Result<Job, Failure>> },
     /// Somebody lists jobs.
     List { filter: Filter, reply: Reply<Result<Vec<Job>, Failure>> },
+    /// Somebody submits jobs for which nobody waits.
+    Detach { submission: Box<DetachedSubmission>, reply: Reply<Result<Submitted, Failure>> },
+    /// An agent has said what it runs.
+    AgentUp { hello: AgentHello, orders: UnboundedSender<Order> },
+    /// An attempt that an agent ran has ended.
+    AgentEnded { ended: Box<Ended> },
+    /// The connection to the agent is gone, or there never was one.
+    AgentDown { problem: Option<String> },
+    /// Nothing is left of attempts that an agent ran which was killed.
+    AttemptsLost { attempts: Vec<AttemptId> },
     /// Somebody watches a run.
     Progress { run: JobId, reply: Reply<Result<Watching, Failure>> },
     /// Somebody asks how the gateway is.

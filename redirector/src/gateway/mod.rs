@@ -19,6 +19,7 @@
 //!
 //! [`daemon`] is how it starts and leaves, [`node`] what this computer has.
 
+mod agents;
 mod api;
 mod core;
 pub mod daemon;

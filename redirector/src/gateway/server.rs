@@ -5,6 +5,7 @@ use std::{pin::pin, sync::Arc};
 use axum::{
     Router,
     body::Body,
+    extract::DefaultBodyLimit,
     routing::{get, post},
 };
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -24,21 +25,26 @@ use super::{
 };
 use crate::{place::StateDirectory, protocol::LEASE_PATH};
 
+/// Largest body of a request that is no lease, in bytes.
+const LARGEST_BODY: usize = 64 << 20;
+
 /// All routes.
 pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> Router {
     Router::new()
         .route(LEASE_PATH, post(lease::lease))
         .route("/v1/status", get(api::status))
         .route("/v1/stop", post(api::stop))
-        .route("/v1/jobs", get(api::jobs))
+        .route("/v1/jobs", get(api::jobs).post(api::submit))
         .route("/v1/jobs/{id}", get(api::job))
         .route("/v1/jobs/{id}/cancel", post(api::cancel))
-        .route("/v1/runs/{id}/progress", get(api::progress))
         .route("/v1/jobs/{id}/output", get(logs::output))
+        .route("/v1/runs/{id}/progress", get(api::progress))
         .fallback(|| async { Failure::new(404, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Failure::new(405, "this path does not take this method")
         })
+        // A submission may bring a hundred thousand elements with it.
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(Service { core, state, watches: Watches::default() })
 }
 

@@ -1,30 +1,31 @@
 //! Ending jobs before their time.
 
-use std::time::Duration;
-
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
-use super::Core;
+use super::{
+    Core,
+    agents::GRACE,
+    live::{Ending, Runner},
+};
 use crate::{
     gateway::message::{Failure, Message},
-    model::{JobId, Kind, Outcome, State},
+    model::{JobId, Outcome, State, Timestamp},
     protocol::GatewayMessage,
 };
-
-/// How long a cancelled command may take to end after SIGTERM.
-const GRACE: Duration = Duration::from_secs(10);
 
 impl Core {
     /// Cancels `job` and everything that came out of it; answers with those that were live.
     pub(super) fn cancel(&mut self, job: JobId, reason: &str) -> Result<Vec<JobId>, Failure> {
-        if !self.live.contains_key(&job) && self.journal.store().job(job)?.is_none() {
-            return Err(Failure::no_such_job(job));
-        }
+        let run = match self.live.get(&job) {
+            Some(live) => live.run,
+            None => self.journal.store().job(job)?.ok_or_else(|| Failure::no_such_job(job))?.run,
+        };
+        let of_the_run = self.live.iter().filter(|(_, live)| live.run == run);
         let mut affected = Vec::new();
-        for candidate in self.live.keys().copied().collect::<Vec<_>>() {
+        for candidate in of_the_run.map(|(job, _)| *job).collect::<Vec<_>>() {
             if self.came_out_of(candidate, job)? {
                 affected.push(candidate);
             }
@@ -53,21 +54,34 @@ impl Core {
 
     fn cancel_one(&mut self, job: JobId, reason: &str) {
         let Some(live) = self.live.get_mut(&job) else { return };
-        live.cancelled = Some(reason.to_owned());
-        let (kind, state, process) = (live.kind, live.state, live.process);
-        if kind == Kind::Session {
-            // Its end is journalled when it happens.
-            let _gone_already = kill(Pid::from_raw(process), Signal::SIGTERM);
+        let ending = Ending::Cancelled { reason: reason.to_owned() };
+        match live.runner {
+            Runner::Agent { .. } => self.end_detached(job, ending),
+            Runner::Client { .. } => self.end_lease(job, ending),
+            Runner::Root { process } => {
+                live.ending = Some(ending);
+                // Its end is journalled when it happens.
+                let _gone_already = kill(Pid::from_raw(process), Signal::SIGTERM);
+                self.give_grace(job);
+            }
+        }
+    }
+
+    /// Ends a leased job: SIGTERM, grace, SIGKILL.
+    pub(super) fn end_lease(&mut self, job: JobId, ending: Ending) {
+        let Some(live) = self.live.get_mut(&job) else { return };
+        let (reason, outcome) = (ending.reason(), ending.outcome());
+        live.ending = Some(ending);
+        let is_queued = live.state == State::Queued;
+        self.say(job, GatewayMessage::Signal { signal: libc::SIGTERM, reason });
+        if is_queued {
+            self.conclude(job, outcome, None, Timestamp::now());
         } else {
-            self.say(
-                job,
-                GatewayMessage::Signal { signal: libc::SIGTERM, reason: reason.to_owned() },
-            );
+            self.give_grace(job);
         }
-        if state == State::Queued {
-            self.conclude(job, Outcome::Cancelled { reason: reason.to_owned() }, None);
-            return;
-        }
+    }
+
+    fn give_grace(&self, job: JobId) {
         let messages = self.setup.messages.clone();
         tokio::spawn(async move {
             tokio::time::sleep(GRACE).await;
@@ -76,14 +90,16 @@ impl Core {
         });
     }
 
-    /// A cancelled job that still runs has had its time.
+    /// A job that is being ended and still runs has had its time.
     pub(super) fn grace_over(&mut self, job: JobId) {
         let Some(live) = self.live.get(&job) else { return };
-        if live.kind == Kind::Session {
-            let _gone_already = kill(Pid::from_raw(live.process), Signal::SIGKILL);
+        // Another attempt may run by now.
+        let Some(ending) = &live.ending else { return };
+        if let Runner::Root { process } = live.runner {
+            let _gone_already = kill(Pid::from_raw(process), Signal::SIGKILL);
             return;
         }
-        let reason = live.cancelled.clone().unwrap_or_default();
+        let reason = ending.reason();
         self.say(job, GatewayMessage::Signal { signal: libc::SIGKILL, reason });
         self.end_leftovers(job);
     }
@@ -91,18 +107,24 @@ impl Core {
     /// Ends a job without grace, because the gateway ends.
     pub(super) fn end_now(&mut self, job: JobId, reason: &str) {
         let Some(live) = self.live.get(&job) else { return };
-        if live.kind == Kind::Session {
-            // The pipeline itself goes on; its next job starts another gateway.
-            self.conclude(job, Outcome::Ended, None);
-            return;
+        let (reason, state, at) = (reason.to_owned(), live.state, Timestamp::now());
+        match live.runner {
+            Runner::Root { .. } => {
+                // The pipeline itself goes on; its next job starts another gateway.
+                self.conclude(job, Outcome::Ended, None, at);
+                return;
+            }
+            Runner::Agent { .. } => self.abandon_attempt(job),
+            Runner::Client { .. } => {
+                let signal = libc::SIGKILL;
+                self.say(job, GatewayMessage::Signal { signal, reason: reason.clone() });
+                if state == State::Running {
+                    crate::gateway::job_processes::kill_all(&self.tokens.of(job));
+                }
+                // Nobody will be there to hear how it ends.
+                self.say(job, GatewayMessage::Recorded);
+            }
         }
-        let (reason, state) = (reason.to_owned(), live.state);
-        self.say(job, GatewayMessage::Signal { signal: libc::SIGKILL, reason: reason.clone() });
-        if state == State::Running {
-            crate::gateway::job_processes::kill_all(&self.tokens.of(job));
-        }
-        // Nobody will be there to hear how it ends.
-        self.say(job, GatewayMessage::Recorded);
-        self.conclude(job, Outcome::Cancelled { reason }, None);
+        self.conclude(job, Outcome::Cancelled { reason }, None, at);
     }
 }

@@ -1,25 +1,22 @@
 //! Jobs that end: by themselves, with their client, or unseen.
 
-use super::{Core, live::Live, show};
+use super::{
+    Core,
+    live::{Ending, Live, Runner},
+};
 use crate::{
-    dispatcher::Event,
     gateway::{
         job_processes,
         message::{LeaseId, Message},
     },
-    model::{JobId, Kind, Outcome, State, Timestamp, Usage},
+    model::{JobId, Kind, Outcome, State, Timestamp},
     protocol::{Finished, GatewayMessage},
-    store::Write,
 };
 
 impl Core {
     /// A leased command ended, and its client says how.
     pub(super) fn finished(&mut self, job: JobId, lease: LeaseId, finished: Finished) {
-        if !self
-            .live
-            .get(&job)
-            .is_some_and(|live| live.lease.as_ref().is_some_and(|own| own.id == lease))
-        {
+        if !self.live.get(&job).and_then(Live::lease).is_some_and(|own| own.id == lease) {
             // Recorded already; the gateway before this one was killed before it could say so.
             if let Some(messages) = self.after_end.get(&lease).cloned() {
                 self.journal.after_commit(move || drop(messages.send(GatewayMessage::Recorded)));
@@ -27,7 +24,11 @@ impl Core {
             return;
         }
         let Some(live) = self.live.get_mut(&job) else { return };
-        if live.cancelled.is_some() {
+        if finished.attempt < live.attempt {
+            // Journalled already; that another attempt follows was said when it came back.
+            return;
+        }
+        if live.ending.is_some() {
             // What it left behind goes first.
             live.finished = Some(finished);
             return self.end_leftovers(job);
@@ -37,8 +38,11 @@ impl Core {
 
     /// Journals what a client reported, and tells it.
     fn record(&mut self, job: JobId, finished: Finished) {
-        let Some(live) = self.conclude(job, finished.outcome, Some(finished.usage)) else { return };
-        if let Some(client) = live.lease {
+        let Finished { outcome, usage, .. } = finished;
+        let Some(live) = self.attempt_ended(job, outcome, Some(usage), Timestamp::now()) else {
+            return;
+        };
+        if let Runner::Client { lease: Some(client), .. } = live.runner {
             let lease = client.id;
             self.after_end.insert(lease, client.messages.clone());
             self.journal.is_awaited_by(lease);
@@ -50,19 +54,19 @@ impl Core {
     pub(super) fn lease_closed(&mut self, job: JobId, lease: LeaseId) {
         self.after_end.remove(&lease);
         let Some(live) = self.live.get_mut(&job) else { return };
-        if live.lease.as_ref().is_none_or(|own| own.id != lease) {
+        let Runner::Client { process, lease: own } = &mut live.runner else { return };
+        if own.as_ref().is_none_or(|own| own.id != lease) {
             return;
         }
-        live.lease = None;
-        let reason = live.cancelled.clone().unwrap_or_else(|| {
-            format!("process {}, which waited for it, ended before it", live.process)
-        });
+        *own = None;
+        let reason = format!("process {process}, which waited for it, ended before it");
+        let ending = live.ending.get_or_insert(Ending::Cancelled { reason });
         if live.state == State::Queued {
-            self.conclude(job, Outcome::Cancelled { reason }, None);
+            let outcome = ending.outcome();
+            self.conclude(job, outcome, None, Timestamp::now());
         } else {
             // The kernel has killed the command with its client. Its resources are
             // free when its own children are gone too.
-            live.cancelled = Some(reason);
             self.end_leftovers(job);
         }
     }
@@ -80,14 +84,13 @@ impl Core {
 
     pub(super) fn leftovers_ended(&mut self, job: JobId) {
         let Some(live) = self.live.get_mut(&job) else { return };
-        let Some(reason) = live.cancelled.clone() else { return };
-        let cancelled = Outcome::Cancelled { reason };
+        let Some(ending) = &live.ending else { return };
+        let outcome = ending.outcome();
         match live.finished.take() {
-            Some(Finished { outcome: Outcome::Signaled { .. }, usage, attempt }) => {
-                self.record(job, Finished { outcome: cancelled, usage, attempt });
-            }
             Some(finished) => self.record(job, finished),
-            None if live.lease.is_none() => drop(self.conclude(job, cancelled, None)),
+            None if live.lease().is_none() => {
+                drop(self.conclude(job, outcome, None, Timestamp::now()));
+            }
             // Its client has yet to report.
             None => {}
         }
@@ -97,14 +100,11 @@ impl Core {
     pub(super) fn process_ended(&mut self, job: JobId) {
         let Some(live) = self.live.get_mut(&job) else { return };
         if live.kind == Kind::Session {
-            let outcome = live
-                .cancelled
-                .clone()
-                .map_or(Outcome::Ended, |reason| Outcome::Cancelled { reason });
-            self.conclude(job, outcome, None);
+            let outcome = live.ending.as_ref().map_or(Outcome::Ended, Ending::outcome);
+            self.conclude(job, outcome, None, Timestamp::now());
             return;
         }
-        if live.lease.is_some() {
+        if live.lease().is_some() {
             return;
         }
         self.lose(job);
@@ -113,49 +113,17 @@ impl Core {
     /// Nobody is left who knows how a job from before this gateway ended.
     pub(super) fn lose(&mut self, job: JobId) {
         let Some(live) = self.live.get(&job) else { return };
-        let client = live.process;
+        let client = live.process().unwrap_or_default();
         if live.state == State::Queued {
             let reason =
                 format!("process {client}, which waited for it, ended while there was no gateway");
-            self.conclude(job, Outcome::Cancelled { reason }, None);
+            self.conclude(job, Outcome::Cancelled { reason }, None, Timestamp::now());
         } else {
             let reason = format!(
                 "process {client}, which ran it, ended while there was no gateway; how the command ended is not known"
             );
             self.end_leftovers(job);
-            self.conclude(job, Outcome::Lost { reason }, None);
+            self.conclude(job, Outcome::Lost { reason }, None, Timestamp::now());
         }
-    }
-
-    pub(super) fn refuse(&mut self, job: JobId, reason: &str) {
-        self.say(job, GatewayMessage::Refused { reason: reason.to_owned() });
-        self.end(job, Outcome::Refused { reason: reason.to_owned() }, None);
-    }
-
-    /// Journals the outcome and gives the resources back.
-    pub(super) fn conclude(
-        &mut self,
-        job: JobId,
-        outcome: Outcome,
-        usage: Option<Usage>,
-    ) -> Option<Live> {
-        let live = self.end(job, outcome, usage)?;
-        if live.state == State::Queued {
-            self.dispatch(Event::Cancelled { job });
-        } else {
-            self.dispatch(Event::Ended { job });
-        }
-        Some(live)
-    }
-
-    /// Journals the outcome of a job that the dispatcher no longer knows.
-    fn end(&mut self, job: JobId, outcome: Outcome, usage: Option<Usage>) -> Option<Live> {
-        let mut live = self.forget(job)?;
-        self.progress.ended(live.run, job, &outcome);
-        self.journal.write(Write::Finish { job, outcome, usage, at: Timestamp::now() });
-        for waiter in live.waiters.drain(..) {
-            self.journal.ask(move |store| drop(waiter.send(show(store, job))));
-        }
-        Some(live)
     }
 }

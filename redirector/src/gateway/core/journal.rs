@@ -1,11 +1,13 @@
 //! Collects what a batch writes and answers, and commits the one before the other.
 
+use std::collections::HashSet;
+
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
     gateway::message::{Failure, LeaseId, Reply},
     model::JobId,
-    protocol::GatewayMessage,
+    protocol::{GatewayMessage, Submitted},
     store::{self, Store, Write},
 };
 
@@ -21,6 +23,7 @@ pub(super) struct Journal {
     questions: Vec<Question>,
     /// Answers that only go out if the new job beside them was journalled.
     acceptances: Vec<Acceptance>,
+    submissions: Vec<(Submitted, Reply<Result<Submitted, Failure>>)>,
     waiting: Vec<LeaseId>,
     problem: Option<String>,
 }
@@ -50,7 +53,7 @@ impl Acceptance {
 pub(super) struct CommitFailure {
     pub error: String,
     /// Jobs that were to be inserted; they are not, and their clients know.
-    pub new_jobs: Vec<JobId>,
+    pub new_jobs: HashSet<JobId>,
     /// Clients that wait for an outcome to be recorded.
     pub waiting: Vec<LeaseId>,
 }
@@ -63,6 +66,7 @@ impl Journal {
             answers: Vec::new(),
             questions: Vec::new(),
             acceptances: Vec::new(),
+            submissions: Vec::new(),
             waiting: Vec::new(),
             problem: None,
         }
@@ -95,6 +99,15 @@ impl Journal {
         self.acceptances.push(acceptance);
     }
 
+    /// Answers who submitted detached jobs.
+    pub(super) fn after_submission(
+        &mut self,
+        submitted: Submitted,
+        reply: Reply<Result<Submitted, Failure>>,
+    ) {
+        self.submissions.push((submitted, reply));
+    }
+
     /// Reads the journal once this batch is in it.
     pub(super) fn ask(&mut self, question: impl FnOnce(&Store) + Send + 'static) {
         self.questions.push(Box::new(question));
@@ -125,13 +138,22 @@ impl Journal {
                     tracing::info!("the journal can be written again");
                 }
                 self.acceptances.drain(..).for_each(Acceptance::accept);
+                for (submitted, reply) in self.submissions.drain(..) {
+                    drop(reply.send(Ok(submitted)));
+                }
                 self.answers.drain(..).for_each(|answer| answer());
                 self.answer_questions();
                 Ok(())
             }
             Err(error) => {
-                let new_jobs: Vec<_> = self.acceptances.iter().map(|new| new.job).collect();
+                let mut new_jobs: HashSet<_> = self.acceptances.iter().map(|new| new.job).collect();
+                for (submitted, _) in &self.submissions {
+                    new_jobs.extend((submitted.first.0..=submitted.last.0).map(JobId));
+                }
                 self.writes.retain(|write| !new_jobs.contains(&write.job()));
+                for (_, reply) in self.submissions.drain(..) {
+                    drop(reply.send(Err(Failure::new(503, error.to_string()))));
+                }
                 for acceptance in self.acceptances.drain(..) {
                     acceptance.refuse(&error);
                 }

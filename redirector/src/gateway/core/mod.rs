@@ -1,10 +1,15 @@
 //! Owns every live job. Takes messages in batches: all changes of a batch are one
 //! commit to the journal, and no answer leaves before that commit.
 
+mod agents;
+mod attempts;
 mod cancel;
+mod detached;
 mod finish;
+mod followers;
 mod journal;
 mod live;
+mod nodes;
 pub(super) mod progress;
 mod recovery;
 mod session;
@@ -14,14 +19,16 @@ mod tally;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use self::{journal::Journal, live::Live};
+use self::{
+    journal::Journal,
+    live::{Live, Runner},
+};
 use super::{
     message::{Failure, LeaseId, Message},
     processes,
@@ -29,8 +36,10 @@ use super::{
 };
 use crate::{
     dispatcher::{self, Action, Dispatcher, Event},
-    model::{Given, JobId, Kind, NodeName, Resources, State, Timestamp},
-    protocol::{GatewayMessage, Grant, Status},
+    model::{JobId, NodeName, Outcome, PoolName, Resources, State, Timestamp},
+    node::{self, pins::Pins},
+    place::StateDirectory,
+    protocol::{GatewayMessage, Status},
     store::{self, Store, Write},
 };
 
@@ -40,12 +49,15 @@ const BATCH: usize = 256;
 /// Pause before a journal that could not be written is tried again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
+/// Pause before an agent that could not be started is tried again.
+const AGENT_RETRY: Duration = Duration::from_secs(5);
+
 /// What the core needs to start.
 pub(super) struct Setup {
     pub store: Store,
-    pub state_directory: PathBuf,
+    pub state: StateDirectory,
     pub node: NodeName,
-    pub capacity: Resources,
+    pub facts: node::Facts,
     /// `None`: stay until told to stop.
     pub idle_timeout: Option<Duration>,
     /// One clone per open connection.
@@ -62,6 +74,15 @@ pub(super) struct Core {
     live: HashMap<JobId, Live>,
     /// Live jobs by the key they were submitted under.
     keys: HashMap<String, JobId>,
+    /// Cpus of their own, for jobs that asked for whole ones.
+    pins: Pins,
+    agents: agents::Agents,
+    followers: followers::Followers,
+    /// Jobs that have ended in this batch and how, for those that follow them.
+    ended: Vec<(JobId, Outcome)>,
+    /// How jobs have ended of which the journal does not know that yet.
+    unjournalled: HashMap<JobId, Outcome>,
+    submissions: detached::Submissions,
     /// Leases of clients that have yet to hear how their finished job was recorded.
     after_end: HashMap<LeaseId, UnboundedSender<GatewayMessage>>,
     stall: stall::Watch,
@@ -73,8 +94,10 @@ pub(super) struct Core {
 
 /// What never changes.
 struct Facts {
-    state_directory: PathBuf,
+    state: StateDirectory,
     node: NodeName,
+    /// What this computer has, and where that is known from.
+    own: node::Facts,
     capacity: Resources,
     idle_timeout: Option<Duration>,
     connections: Arc<()>,
@@ -86,23 +109,19 @@ struct Facts {
 impl Core {
     /// Takes over what an earlier gateway left in the journal.
     pub(super) fn new(setup: Setup) -> Result<Self, store::Error> {
-        let Setup {
-            mut store,
-            state_directory,
-            node,
-            capacity,
-            idle_timeout,
-            connections,
-            messages,
-        } = setup;
+        let Setup { mut store, state, node, facts, idle_timeout, connections, messages } = setup;
         let tokens = Tokens::new(store.secret()?);
         let next_id = JobId(store.last_id()?.0 + 1);
+        store.forget_environments()?;
         let unfinished = store.unfinished()?;
+        let capacity = facts.resources();
+        let pins = facts.pins();
         let mut core = Self {
             setup: Facts {
-                state_directory,
+                state,
                 node: node.clone(),
                 capacity: capacity.clone(),
+                own: facts,
                 idle_timeout,
                 connections,
                 messages,
@@ -114,6 +133,12 @@ impl Core {
             tokens,
             live: HashMap::new(),
             keys: HashMap::new(),
+            pins,
+            agents: agents::Agents::default(),
+            followers: followers::Followers::default(),
+            ended: Vec::new(),
+            unjournalled: HashMap::new(),
+            submissions: detached::Submissions::new(),
             after_end: HashMap::new(),
             stall: stall::Watch::new(),
             progress: progress::Watches::default(),
@@ -121,14 +146,15 @@ impl Core {
             last_activity: Instant::now(),
             stopping: false,
         };
+        let facts = &core.setup.own;
         core.dispatch(Event::NodeJoined {
             node,
             capacity,
-            max_jobs: None,
-            max_supervisors: None,
-            indexed: std::collections::BTreeMap::new(),
+            max_jobs: facts.max_jobs,
+            max_supervisors: Some(facts.max_supervisors),
+            indexed: facts.indexed(),
         });
-        core.recover(unfinished);
+        core.recover(unfinished)?;
         core.commit();
         Ok(core)
     }
@@ -141,11 +167,15 @@ impl Core {
                 _count = messages.recv_many(&mut batch, BATCH) => {
                     for message in batch.drain(..) {
                         self.handle(message);
+                        self.settle_followers();
                     }
                     self.commit();
                     self.last_activity = Instant::now();
                 }
                 () = tokio::time::sleep(JOURNAL_RETRY), if self.journal.is_behind() => self.commit(),
+                () = tokio::time::sleep(AGENT_RETRY), if self.misses_agent() && self.needs_agent() => {
+                    self.connect_agent();
+                }
                 () = tokio::time::sleep_until(self.stall.next_look().into()), if !self.stall.queued.is_empty() => {
                     self.look_for_stall();
                 }
@@ -183,6 +213,11 @@ impl Core {
                 self.journal
                     .ask(move |store| drop(reply.send(store.jobs(&filter).map_err(Failure::from))));
             }
+            Message::Detach { submission, reply } => self.detach(*submission, reply),
+            Message::AgentUp { hello, orders } => self.agent_up(hello, orders),
+            Message::AgentEnded { ended } => self.agent_ended(*ended),
+            Message::AttemptsLost { attempts } => self.attempts_lost(&attempts),
+            Message::AgentDown { problem } => self.agent_down(problem),
             Message::Progress { run, reply } => drop(reply.send(self.progress_of(run))),
             Message::Status { reply } => drop(reply.send(self.status())),
             Message::Stop { force, reply } => {
@@ -199,7 +234,7 @@ impl Core {
         self.dispatcher.handle(event, now, &mut actions);
         for action in actions {
             match action {
-                Action::Start { job, node, resources, .. } => self.grant(job, node, resources),
+                Action::Start { job, node, indices, .. } => self.grant(job, node, indices),
                 Action::Refuse { job, reason } => self.refuse(job, &reason.to_string()),
                 // This gateway's only node is the computer it runs on.
                 Action::Lost { .. } => {}
@@ -207,25 +242,43 @@ impl Core {
         }
     }
 
-    fn grant(&mut self, job: JobId, node: NodeName, resources: Resources) {
+    fn grant(&mut self, job: JobId, node: NodeName, pieces: Vec<(PoolName, Vec<u32>)>) {
         let Some(live) = self.live.get_mut(&job) else { return };
         live.state = State::Running;
+        let is_detached = live.is_detached();
         self.progress.started(live.run, job);
         self.stall.queued.remove(&job);
-        let (given, at) = (Given::default(), Timestamp::now());
+        self.give(job, pieces);
+        if is_detached {
+            self.assign(job, node);
+            return;
+        }
+        let Some(live) = self.live.get(&job) else { return };
+        let (given, at) = (live.given.clone(), Timestamp::now());
         self.journal.write(Write::Start { job, node, agent: None, given, at });
-        self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
+        self.say_granted(job);
     }
 
     /// Tells a job's client something, once this batch is journalled.
     fn say(&mut self, job: JobId, message: GatewayMessage) {
-        let Some(lease) = self.live.get(&job).and_then(|live| live.lease.clone()) else { return };
+        let Some(lease) = self.live.get(&job).and_then(|live| live.lease().cloned()) else {
+            return;
+        };
         self.journal.after_commit(move || drop(lease.messages.send(message)));
     }
 
     /// Journals the batch and lets its answers go.
     fn commit(&mut self) {
-        let Err(failure) = self.journal.commit() else { return };
+        let result = self.journal.commit();
+        // From here on the journal knows them, or nobody does.
+        self.submissions.clear();
+        let Err(failure) = result else {
+            self.unjournalled.clear();
+            if self.send_assignments() {
+                self.commit();
+            }
+            return;
+        };
         tracing::error!("{}", failure.error);
         self.progress.forget_all();
         // Jobs that never reached the journal were not accepted; their clients are
@@ -248,6 +301,7 @@ impl Core {
         let live = self.live.remove(&job)?;
         self.keys.remove(&live.key);
         self.stall.queued.remove(&job);
+        self.forget_assignment(job);
         Some(live)
     }
 
@@ -273,7 +327,7 @@ impl Core {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            state_directory: self.setup.state_directory.display().to_string(),
+            state_directory: self.setup.state.path().display().to_string(),
             started: self.setup.started,
             embedded: self.setup.idle_timeout.is_some(),
             node: self.setup.node.to_string(),
@@ -286,8 +340,10 @@ impl Core {
 
     fn stop(&mut self, force: bool) -> Result<(), Failure> {
         // A client that was killed may be gone before its connection is seen to be.
-        let is_busy = |live: &&Live| {
-            live.kind != Kind::Session && !live.is_abandoned() && processes::is_client(live.process)
+        let is_busy = |live: &&Live| match live.runner {
+            Runner::Root { .. } => false,
+            Runner::Agent { .. } => true,
+            Runner::Client { process, .. } => !live.is_abandoned() && processes::is_client(process),
         };
         let busy = self.live.values().filter(is_busy).count();
         if busy > 0 && !force {

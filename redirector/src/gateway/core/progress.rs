@@ -38,7 +38,7 @@ struct Watch {
 }
 
 impl Watches {
-    /// A job of `run` was added, or is back in the queue.
+    /// A job of `run` was added.
     pub(super) fn submitted(&mut self, run: JobId, job: JobId, name: &str) {
         if run != job {
             self.change(run, |tally| tally.queue(job, name, Timestamp::now()));
@@ -48,6 +48,11 @@ impl Watches {
     /// A job of `run` was given its resources.
     pub(super) fn started(&mut self, run: JobId, job: JobId) {
         self.change(run, |tally| tally.start(job, Timestamp::now()));
+    }
+
+    /// A job of `run` is back in the queue.
+    pub(super) fn requeued(&mut self, run: JobId, job: JobId) {
+        self.change(run, |tally| tally.requeue(job));
     }
 
     /// A job of `run`, or the run itself, has an outcome.

@@ -1,58 +1,154 @@
 //! Takes over jobs that a gateway before this one left unfinished.
 
-use super::{Core, live::Live};
+use super::{
+    Core, attempts,
+    live::{Live, Runner},
+};
 use crate::{
-    dispatcher::Event,
+    dispatcher::{Event, Request},
     gateway::processes,
-    model::{Kind, State},
-    store::Unfinished,
+    model::{Cause, Given, Job, JobId, Kind, Outcome, Retries, State, Timestamp},
+    store::{self, Unfinished},
 };
 
 impl Core {
     /// Running jobs hold their resources from now on, and waiting ones have their places
     /// in the queue. What becomes of a job is for its client to say, which comes back
-    /// by itself. A client that has ended cannot.
-    pub(super) fn recover(&mut self, mut unfinished: Vec<Unfinished>) {
+    /// by itself (a client that has ended cannot), or for its agent.
+    pub(super) fn recover(&mut self, mut unfinished: Vec<Unfinished>) -> Result<(), store::Error> {
         // What runs holds its resources before anybody is given some.
         unfinished.sort_by_key(|left| (left.job.state != State::Running, left.job.id));
-        for Unfinished { job: record, key, .. } in unfinished {
-            let job = record.id;
-            let spec = &record.spec;
-            let request = self.request(
-                spec.kind,
-                spec.resources.clone(),
-                record.spawned_by,
-                spec.priority,
-                &[],
-            );
-            let mut live = Live::session(key.clone(), job, record.client_pid);
-            live.kind = spec.kind;
-            live.spawned_by = record.spawned_by;
-            live.run = record.run;
-            live.state = record.state;
-            live.request = request.clone();
-            self.keys.insert(key, job);
-            self.live.insert(job, live);
-            if spec.kind == Kind::Session {
-                self.watch(job, record.client_pid);
-                continue;
-            }
-            let has_client = processes::is_client(record.client_pid);
-            if record.state == State::Running {
-                let node = self.setup.node.clone();
-                self.dispatch(Event::Recovered { job, request, node, indices: Vec::new() });
-            } else if has_client {
-                // In its old place: not when its client comes back, but now.
-                self.dispatch(Event::Submitted { job, request });
-            }
-            let client = record.client_pid;
-            if has_client {
-                tracing::info!(%job, client, "waiting for a job's client to come back");
-                self.watch(job, client);
+        let mut kept_back = Vec::new();
+        for left in unfinished {
+            if left.attempt > 1 {
+                let attempts = self.journal.store().attempts(left.job.id)?;
+                self.take_over(
+                    left,
+                    &attempts.iter().map(|it| it.outcome.clone()).collect::<Vec<_>>(),
+                    &mut kept_back,
+                );
             } else {
-                tracing::warn!(%job, client, "a job's client ended while there was no gateway");
-                self.lose(job);
+                self.take_over(left, &[], &mut kept_back);
+            }
+        }
+        // All that they may follow are known by now.
+        for record in kept_back {
+            self.keep_back(&record);
+        }
+        self.settle_followers();
+        if self.needs_agent() {
+            self.connect_agent();
+        } else {
+            self.connect_agent_if_there();
+        }
+        Ok(())
+    }
+
+    fn take_over(&mut self, left: Unfinished, failures: &[Outcome], kept_back: &mut Vec<Job>) {
+        let Unfinished { job: record, key, attempt, agent, given } = left;
+        let (job, kind) = (record.id, record.spec.kind);
+        let is_detached = record.spec.detached;
+        let mut request = if is_detached {
+            self.request_of_detached(&record)
+        } else {
+            self.request(&record.spec, record.spawned_by, &[], record.run)
+        };
+        request.again = attempt > 1;
+        let retries = retries_left(record.spec.retries, failures);
+        for _ in failures.iter().filter(|it| Cause::of(it) == Some(Cause::Memory)) {
+            let mem = attempts::grown(request.resources.mem);
+            request.resources.mem = mem.min(self.setup.capacity.mem);
+        }
+        let process = record.client_pid;
+        let runner = match kind {
+            _ if is_detached => Runner::Agent { instance: agent },
+            Kind::Session => Runner::Root { process },
+            _ => Runner::Client { process, lease: None },
+        };
+        self.live.insert(
+            job,
+            Live {
+                key: key.clone(),
+                kind,
+                spawned_by: record.spawned_by,
+                run: record.run,
+                state: record.state,
+                attempt,
+                retries,
+                is_sequential: record.spec.sequential,
+                ..Live::new(request.clone(), runner, record.run)
+            },
+        );
+        if is_detached {
+            match record.state {
+                State::Held | State::Waiting => kept_back.push(record),
+                State::Running => self.take_back(job, request, given),
+                State::Queued | State::Finished => self.dispatch(Event::Submitted { job, request }),
+            }
+            return;
+        }
+        self.keys.insert(key, job);
+        if kind == Kind::Session {
+            self.watch(job, process);
+            return;
+        }
+        let has_client = processes::is_client(process);
+        if record.state == State::Running {
+            self.take_back(job, request, given);
+        } else if has_client {
+            // In its old place: not when its client comes back, but now.
+            self.dispatch(Event::Submitted { job, request });
+        }
+        if has_client {
+            tracing::info!(%job, client = process, "waiting for a job's client to come back");
+            self.watch(job, process);
+        } else {
+            tracing::warn!(%job, client = process, "a job's client ended while there was no gateway");
+            self.lose(job);
+        }
+    }
+
+    /// A job that runs holds what it was given.
+    fn take_back(&mut self, job: JobId, request: Request, given: Given) {
+        let node = self.setup.node.clone();
+        let indices = given.pieces.clone();
+        self.adopt(job, given);
+        self.dispatch(Event::Recovered { job, request, node, indices });
+    }
+
+    fn keep_back(&mut self, record: &Job) {
+        let job = record.id;
+        match self.leaders(&record.spec.after) {
+            Ok(leaders) => {
+                if let Some(reason) = leaders.broken {
+                    let outcome = Outcome::Cancelled { reason };
+                    self.conclude(job, outcome, None, Timestamp::now());
+                    return;
+                }
+                self.follow(job, &leaders.live);
+                if leaders.live.is_empty() && record.state == State::Waiting {
+                    self.enqueue(job);
+                }
+            }
+            Err(failure) => {
+                let reason = failure.problem.error;
+                let outcome = Outcome::Cancelled { reason };
+                self.conclude(job, outcome, None, Timestamp::now());
             }
         }
     }
+
+    /// What the dispatcher is asked for a detached job that is in the journal.
+    pub(super) fn request_of_detached(&self, record: &Job) -> Request {
+        let share = record.spec.element.as_ref().map_or(record.run, |element| element.first);
+        Request { node: None, ..self.request(&record.spec, record.spawned_by, &[], share) }
+    }
+}
+
+/// What is left of `retries` after these failures.
+fn retries_left(retries: Retries, failures: &[Outcome]) -> Retries {
+    failures
+        .iter()
+        .filter_map(Cause::of)
+        .fold(retries, |left, cause| left.after(cause).unwrap_or_default())
 }

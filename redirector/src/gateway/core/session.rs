@@ -1,6 +1,9 @@
 //! Runs that nobody announced: what `LD_PRELOAD=libshim.so COMMAND` starts.
 
-use super::{Core, live::Live};
+use super::{
+    Core,
+    live::{Live, Runner},
+};
 use crate::{
     dispatcher::Request,
     gateway::{
@@ -48,9 +51,18 @@ impl Core {
             started: None,
         };
         self.journal.write(Write::Insert(Box::new(new)));
-        let (node, given) = (self.setup.node.clone(), Given::default());
-        self.journal.write(Write::Start { job, node, agent: None, given, at });
-        self.live.insert(job, Live::session(key.clone(), job, root.pid));
+        let node = self.setup.node.clone();
+        self.journal.write(Write::Start { job, node, agent: None, given: Given::default(), at });
+        let runner = Runner::Root { process: root.pid };
+        self.live.insert(
+            job,
+            Live {
+                key: key.clone(),
+                kind: Kind::Session,
+                state: State::Running,
+                ..Live::new(Request::default(), runner, job)
+            },
+        );
         self.keys.insert(key, job);
         self.watch(job, root.pid);
         Ok((job, true))
@@ -64,23 +76,5 @@ impl Core {
             // Fails only when the core is gone.
             drop(messages.send(Message::ProcessEnded { job }));
         });
-    }
-}
-
-impl Live {
-    pub(super) fn session(key: String, job: JobId, root: i32) -> Self {
-        Self {
-            key,
-            kind: Kind::Session,
-            spawned_by: None,
-            run: job,
-            state: State::Running,
-            request: Request::default(),
-            lease: None,
-            process: root,
-            cancelled: None,
-            finished: None,
-            waiters: Vec::new(),
-        }
     }
 }

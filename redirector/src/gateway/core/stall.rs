@@ -58,7 +58,7 @@ impl Core {
             })
             .collect();
         let running = self.live.iter().filter(|(_, live)| {
-            live.state == State::Running && !live.kind.is_whole_pipeline() && live.lease.is_some()
+            live.state == State::Running && !live.kind.is_whole_pipeline() && live.lease().is_some()
         });
         let tokens: Vec<_> = running.map(|(job, _)| self.tokens.of(*job)).collect();
         let messages = self.setup.messages.clone();

@@ -1,23 +1,27 @@
 //! New jobs, and clients that come back.
 
-use super::{Core, journal::Acceptance, live::Live};
+use super::{
+    Core,
+    journal::Acceptance,
+    live::{Live, Runner},
+};
 use crate::{
     dispatcher::{End, Event, Holds, PipeId, Request},
     gateway::{
         message::{Failure, Lease, Reply},
         whitelists,
     },
-    model::{Given, JobId, Kind, Resources, State, Text, Timestamp},
-    protocol::{GatewayMessage, Grant, PipeEnd, Resumption, Stage, Submission},
+    model::{Given, JobId, Kind, Spec, State, Text, Timestamp},
+    protocol::{GatewayMessage, PipeEnd, Resumption, Stage, Submission},
     store::{NewJob, Write},
 };
 
 /// Where a new job stands in the tree of jobs.
-struct Place {
-    spawned_by: Option<JobId>,
+pub(super) struct Place {
+    pub spawned_by: Option<JobId>,
     /// `None`: it is a run itself.
-    run: Option<JobId>,
-    priority: i32,
+    pub run: Option<JobId>,
+    pub priority: i32,
 }
 
 impl Core {
@@ -31,7 +35,7 @@ impl Core {
             // The client did not hear that its job was accepted, and asks again.
             return self.attach(job, lease, reply);
         }
-        let Submission { key, mut spec, environment, run, token, pipes, whitelists, .. } =
+        let Submission { key, mut spec, environment, run, token, pipes, whitelists, sequential } =
             submission;
         let (place, mut warnings) =
             match self.place(run.as_deref(), token.as_deref(), lease.client_pid, &whitelists) {
@@ -46,14 +50,10 @@ impl Core {
         if spec.priority == 0 {
             spec.priority = place.priority;
         }
+        spec.sequential |= sequential;
         let run = place.run.unwrap_or(job);
-        let request = self.request(
-            spec.kind,
-            spec.resources.clone(),
-            place.spawned_by,
-            spec.priority,
-            &pipes,
-        );
+        let request = self.request(&spec, place.spawned_by, &pipes, run);
+        let runner = Runner::Client { process: lease.client_pid, lease: Some(lease.clone()) };
         self.live.insert(
             job,
             Live {
@@ -61,13 +61,9 @@ impl Core {
                 kind: spec.kind,
                 spawned_by: place.spawned_by,
                 run,
-                state: State::Queued,
-                request: request.clone(),
-                process: lease.client_pid,
-                lease: Some(lease.clone()),
-                cancelled: None,
-                finished: None,
-                waiters: Vec::new(),
+                retries: spec.retries,
+                is_sequential: spec.sequential,
+                ..Live::new(request.clone(), runner, run)
             },
         );
         self.keys.insert(key.clone(), job);
@@ -106,7 +102,7 @@ impl Core {
         lease: &Lease,
         reply: Reply<Result<JobId, Failure>>,
     ) {
-        let Resumption { job, token, stage, pipes, .. } = resumption;
+        let Resumption { job, token, stage, attempt, pipes } = resumption;
         if self.tokens.job(&token) != Some(job) {
             let reason = format!(
                 "the token for job {job} is not this gateway's: its journal was replaced meanwhile"
@@ -119,35 +115,39 @@ impl Core {
         live.request.pipes = pipes.iter().map(pipe).collect();
         let request = live.request.clone();
         let known = live.state;
-        live.lease = Some(lease.clone());
-        live.process = lease.client_pid;
+        let is_over = stage == Stage::Running && attempt < live.attempt;
+        live.runner = Runner::Client { process: lease.client_pid, lease: Some(lease.clone()) };
         self.accept(job, lease, Vec::new(), reply, false);
-        match (known, stage) {
+        if is_over {
+            let reason = format!("attempt {attempt} at job {job} failed and it is tried again");
+            self.say(job, GatewayMessage::Retry { reason });
+        }
+        match (known, if is_over { Stage::Waiting } else { stage }) {
             (State::Queued, Stage::Waiting) => self.watch_for_stall(job),
             // Granted, but the client did not hear it.
-            (_, Stage::Waiting) => {
-                let resources = request.resources;
-                self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
-            }
+            (_, Stage::Waiting) => self.say_granted(job),
             (State::Queued, Stage::Running) => {
                 let node = self.setup.node.clone();
                 if let Some(live) = self.live.get_mut(&job) {
                     live.state = State::Running;
                     self.progress.started(live.run, job);
                 }
-                let start = Write::Start {
+                let at = Timestamp::now();
+                let given = Given::default();
+                self.journal.write(Write::Start {
                     job,
                     node: node.clone(),
                     agent: None,
-                    given: Given::default(),
-                    at: Timestamp::now(),
-                };
-                self.journal.write(start);
-                self.dispatch(Event::Recovered { job, request, node, indices: Vec::new() });
+                    given,
+                    at,
+                });
+                let indices = Vec::new();
+                self.dispatch(Event::Recovered { job, request, node, indices });
             }
             (_, Stage::Running) => {}
         }
-        if let Some(reason) = self.live.get(&job).and_then(|live| live.cancelled.clone()) {
+        if let Some(ending) = self.live.get(&job).and_then(|live| live.ending.clone()) {
+            let reason = ending.reason();
             self.say(job, GatewayMessage::Signal { signal: libc::SIGTERM, reason });
         }
     }
@@ -174,12 +174,11 @@ impl Core {
     /// A repeated submission: the same job, on a new connection.
     fn attach(&mut self, job: JobId, lease: &Lease, reply: Reply<Result<JobId, Failure>>) {
         let Some(live) = self.live.get_mut(&job) else { return };
-        live.lease = Some(lease.clone());
-        live.process = lease.client_pid;
-        let (state, resources) = (live.state, live.request.resources.clone());
+        live.runner = Runner::Client { process: lease.client_pid, lease: Some(lease.clone()) };
+        let state = live.state;
         self.accept(job, lease, Vec::new(), reply, false);
         if state == State::Running {
-            self.say(job, GatewayMessage::Granted(Grant { resources, ..Grant::default() }));
+            self.say_granted(job);
         } else {
             self.watch_for_stall(job);
         }
@@ -204,7 +203,7 @@ impl Core {
 
     /// Where a submission stands: below the job whose token it shows, else below the
     /// session of its run, else on its own. With what is wrong with the whitelists, if it opens a session.
-    fn place(
+    pub(super) fn place(
         &mut self,
         run: Option<&str>,
         token: Option<&str>,
@@ -241,27 +240,34 @@ impl Core {
         Ok((place, if is_new { whitelists::warnings(files) } else { Vec::new() }))
     }
 
+    /// What the dispatcher is asked for a job. `share`: the run, or the first job of the array, as
+    /// which it gets its share of the node.
     pub(super) fn request(
         &self,
-        kind: Kind,
-        resources: Resources,
+        spec: &Spec,
         parent: Option<JobId>,
-        priority: i32,
         pipes: &[PipeEnd],
+        share: JobId,
     ) -> Request {
+        let mut resources = spec.resources.clone();
+        if spec.sequential && !spec.kind.is_whole_pipeline() {
+            resources.cpus = resources.cpus.max(self.setup.capacity.cpus);
+        }
         Request {
             resources,
             // A lease is for the computer on which its client stands.
             node: Some(self.setup.node.clone()),
             parent,
-            holds: match kind {
+            share: Some(share),
+            holds: match spec.kind {
                 Kind::Command => Holds::Worker,
                 Kind::Nested => Holds::Lends,
                 Kind::Run | Kind::Session => Holds::Supervisor,
             },
-            priority,
+            priority: spec.priority,
+            again: false,
             pipes: pipes.iter().map(pipe).collect(),
-            ..Request::default()
+            time_limit: spec.time_limit,
         }
     }
 }

@@ -51,6 +51,13 @@ impl Tally {
         self.live.insert(job, LiveJob { rule, started: None });
     }
 
+    /// A job waits for another attempt.
+    pub(super) fn requeue(&mut self, job: JobId) {
+        let Some(live) = self.stop(job) else { return };
+        self.rules[live.rule].queued += 1;
+        self.live.insert(job, LiveJob { started: None, ..live });
+    }
+
     /// A job was given its resources.
     pub(super) fn start(&mut self, job: JobId, at: Timestamp) {
         let Some(live) = self.live.get_mut(&job) else { return };

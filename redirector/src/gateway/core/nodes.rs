@@ -1,0 +1,60 @@
+//! What nodes there are, and what of them a job is given.
+
+use super::{Core, Facts, live::Live};
+use crate::{
+    model::{Given, JobId, Kind, PoolName, Text},
+    node::variables,
+    protocol::{GatewayMessage, Grant},
+};
+
+impl Core {
+    /// Picks the pieces of the node that an attempt is to have for itself.
+    pub(super) fn give(&mut self, job: JobId, pieces: Vec<(PoolName, Vec<u32>)>) {
+        let Some(live) = self.live.get_mut(&job) else { return };
+        // What others start inherits the cpus of the process that starts it.
+        let cpus = match live.kind {
+            Kind::Command if !live.is_sequential => {
+                self.pins.take(job, live.request.resources.cpus)
+            }
+            _ => Vec::new(),
+        };
+        live.given = Given { cpus, pieces };
+    }
+
+    /// Notes what a job that a gateway before this one has started was given.
+    pub(super) fn adopt(&mut self, job: JobId, given: Given) {
+        self.pins.adopt(job, &given.cpus);
+        if let Some(live) = self.live.get_mut(&job) {
+            live.given = given;
+        }
+    }
+
+    /// What an attempt was given of the node is free again.
+    pub(super) fn give_back(&mut self, job: JobId) {
+        self.pins.give_back(job);
+    }
+
+    /// Tells a client that its job may run, or once more if it has not heard.
+    pub(super) fn say_granted(&mut self, job: JobId) {
+        let Some(live) = self.live.get(&job) else { return };
+        let grant = Grant {
+            resources: live.request.resources.clone(),
+            attempt: live.attempt,
+            cpus: live.given.cpus.clone(),
+            variables: self.setup.variables(live),
+        };
+        self.say(job, GatewayMessage::Granted(grant));
+    }
+}
+
+impl Facts {
+    /// The variables that tell a command which pieces of the node it has.
+    pub(super) fn variables(&self, live: &Live) -> Vec<(Text, Text)> {
+        let gpus = live.given.pieces_of("gpus");
+        match live.kind {
+            Kind::Run | Kind::Session => Vec::new(),
+            Kind::Nested if gpus.is_empty() => Vec::new(),
+            Kind::Command | Kind::Nested => variables::devices(&self.own.gpus, gpus),
+        }
+    }
+}
