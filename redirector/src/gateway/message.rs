@@ -100,6 +100,10 @@ pub(super) enum Message {
     AgentDown { problem: Option<String> },
     /// Nothing is left of attempts that an agent ran which was killed.
     AttemptsLost { attempts: Vec<AttemptId> },
+    /// A leased job has run for as long as it may.
+    TimeOver { job: JobId, attempt: u32 },
+    /// How much memory leased jobs have.
+    Measured { jobs: Vec<(JobId, u64)> },
     /// Somebody watches a run.
     Progress { run: JobId, reply: Reply<Result<Watching, Failure>> },
     /// Somebody asks how the gateway is.

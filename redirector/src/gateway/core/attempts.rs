@@ -85,6 +85,7 @@ impl Core {
         self.progress.requeued(live.run, job);
         self.journal.write(Write::Retry { job, outcome, usage, at });
         self.say(job, GatewayMessage::Retry { reason });
+        self.stop_measuring(job);
         self.give_back(job);
         self.dispatch(Event::Ended { job });
         self.dispatch(Event::Submitted { job, request });

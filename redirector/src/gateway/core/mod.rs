@@ -8,6 +8,7 @@ mod detached;
 mod finish;
 mod followers;
 mod journal;
+mod limits;
 mod live;
 mod nodes;
 pub(super) mod progress;
@@ -83,6 +84,7 @@ pub(super) struct Core {
     /// How jobs have ended of which the journal does not know that yet.
     unjournalled: HashMap<JobId, Outcome>,
     submissions: detached::Submissions,
+    measuring: limits::Measuring,
     /// Leases of clients that have yet to hear how their finished job was recorded.
     after_end: HashMap<LeaseId, UnboundedSender<GatewayMessage>>,
     stall: stall::Watch,
@@ -139,6 +141,7 @@ impl Core {
             ended: Vec::new(),
             unjournalled: HashMap::new(),
             submissions: detached::Submissions::new(),
+            measuring: limits::Measuring::new(),
             after_end: HashMap::new(),
             stall: stall::Watch::new(),
             progress: progress::Watches::default(),
@@ -176,6 +179,7 @@ impl Core {
                 () = tokio::time::sleep(AGENT_RETRY), if self.misses_agent() && self.needs_agent() => {
                     self.connect_agent();
                 }
+                () = until(self.measuring.next()) => self.measure(),
                 () = tokio::time::sleep_until(self.stall.next_look().into()), if !self.stall.queued.is_empty() => {
                     self.look_for_stall();
                 }
@@ -218,6 +222,8 @@ impl Core {
             Message::AgentEnded { ended } => self.agent_ended(*ended),
             Message::AttemptsLost { attempts } => self.attempts_lost(&attempts),
             Message::AgentDown { problem } => self.agent_down(problem),
+            Message::TimeOver { job, attempt } => self.time_over(job, attempt),
+            Message::Measured { jobs } => self.measured(jobs),
             Message::Progress { run, reply } => drop(reply.send(self.progress_of(run))),
             Message::Status { reply } => drop(reply.send(self.status())),
             Message::Stop { force, reply } => {
@@ -257,6 +263,7 @@ impl Core {
         let (given, at) = (live.given.clone(), Timestamp::now());
         self.journal.write(Write::Start { job, node, agent: None, given, at });
         self.say_granted(job);
+        self.limit_lease(job, Duration::ZERO);
     }
 
     /// Tells a job's client something, once this batch is journalled.
@@ -301,6 +308,7 @@ impl Core {
         let live = self.live.remove(&job)?;
         self.keys.remove(&live.key);
         self.stall.queued.remove(&job);
+        self.stop_measuring(job);
         self.forget_assignment(job);
         Some(live)
     }
@@ -364,6 +372,14 @@ impl Core {
             self.end_now(job, "the gateway was stopped");
         }
         Ok(())
+    }
+}
+
+/// Returns at that moment, or never.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }
 

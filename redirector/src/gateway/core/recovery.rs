@@ -1,5 +1,7 @@
 //! Takes over jobs that a gateway before this one left unfinished.
 
+use std::time::Duration;
+
 use super::{
     Core, attempts,
     live::{Live, Runner},
@@ -102,6 +104,10 @@ impl Core {
         if has_client {
             tracing::info!(%job, client = process, "waiting for a job's client to come back");
             self.watch(job, process);
+            if record.state == State::Running {
+                let ran = record.started.map_or(Duration::ZERO, |at| Timestamp::now().since(at));
+                self.limit_lease(job, ran);
+            }
         } else {
             tracing::warn!(%job, client = process, "a job's client ended while there was no gateway");
             self.lose(job);

@@ -1,5 +1,7 @@
 //! New jobs, and clients that come back.
 
+use std::time::Duration;
+
 use super::{
     Core,
     journal::Acceptance,
@@ -143,6 +145,7 @@ impl Core {
                 });
                 let indices = Vec::new();
                 self.dispatch(Event::Recovered { job, request, node, indices });
+                self.limit_lease(job, Duration::ZERO);
             }
             (_, Stage::Running) => {}
         }
