@@ -100,3 +100,27 @@ pub(super) async fn submit(
     let submission = Box::new(submission);
     service.ask(|reply| Message::Detach { submission, reply }).await?.map(Json)
 }
+
+pub(super) async fn hold(
+    State(service): State<Service>,
+    Path(job): Path<u64>,
+) -> Result<Json<Vec<JobId>>, Failure> {
+    let job = JobId(job);
+    service.ask(|reply| Message::Hold { job, reply }).await?.map(Json)
+}
+
+pub(super) async fn release(
+    State(service): State<Service>,
+    Path(job): Path<u64>,
+) -> Result<Json<Vec<JobId>>, Failure> {
+    let job = JobId(job);
+    service.ask(|reply| Message::Release { job, reply }).await?.map(Json)
+}
+
+pub(super) async fn retry(
+    State(service): State<Service>,
+    Path(job): Path<u64>,
+) -> Result<Json<Vec<JobId>>, Failure> {
+    let job = JobId(job);
+    service.ask(|reply| Message::Retry { job, reply }).await?.map(Json)
+}

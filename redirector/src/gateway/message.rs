@@ -92,6 +92,12 @@ pub(super) enum Message {
     List { filter: Filter, reply: Reply<Result<Vec<Job>, Failure>> },
     /// Somebody submits jobs for which nobody waits.
     Detach { submission: Box<DetachedSubmission>, reply: Reply<Result<Submitted, Failure>> },
+    /// Somebody keeps a job back.
+    Hold { job: JobId, reply: Reply<Result<Vec<JobId>, Failure>> },
+    /// Somebody lets a held job go.
+    Release { job: JobId, reply: Reply<Result<Vec<JobId>, Failure>> },
+    /// Somebody wants a finished job tried once more.
+    Retry { job: JobId, reply: Reply<Result<Vec<JobId>, Failure>> },
     /// An agent has said what it runs.
     AgentUp { hello: AgentHello, orders: UnboundedSender<Order> },
     /// An attempt that an agent ran has ended.

@@ -38,6 +38,9 @@ pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> R
         .route("/v1/jobs/{id}", get(api::job))
         .route("/v1/jobs/{id}/cancel", post(api::cancel))
         .route("/v1/jobs/{id}/output", get(logs::output))
+        .route("/v1/jobs/{id}/hold", post(api::hold))
+        .route("/v1/jobs/{id}/release", post(api::release))
+        .route("/v1/jobs/{id}/retry", post(api::retry))
         .route("/v1/runs/{id}/progress", get(api::progress))
         .fallback(|| async { Failure::new(404, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {

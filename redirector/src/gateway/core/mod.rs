@@ -7,6 +7,7 @@ mod cancel;
 mod detached;
 mod finish;
 mod followers;
+mod holding;
 mod journal;
 mod limits;
 mod live;
@@ -218,6 +219,18 @@ impl Core {
                     .ask(move |store| drop(reply.send(store.jobs(&filter).map_err(Failure::from))));
             }
             Message::Detach { submission, reply } => self.detach(*submission, reply),
+            Message::Hold { job, reply } => {
+                let answer = self.hold(job);
+                self.journal.after_commit(move || drop(reply.send(answer)));
+            }
+            Message::Release { job, reply } => {
+                let answer = self.release(job);
+                self.journal.after_commit(move || drop(reply.send(answer)));
+            }
+            Message::Retry { job, reply } => {
+                let answer = self.retry(job);
+                self.journal.after_commit(move || drop(reply.send(answer)));
+            }
             Message::AgentUp { hello, orders } => self.agent_up(hello, orders),
             Message::AgentEnded { ended } => self.agent_ended(*ended),
             Message::AttemptsLost { attempts } => self.attempts_lost(&attempts),
