@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     model::{Job, JobId},
-    protocol::{Cancellation, DetachedSubmission, PAGE, Progress, Status, Stop, Submitted},
+    protocol::{
+        Cancellation, DetachedSubmission, Explained, NodeStatus, PAGE, Progress, Status, Stop,
+        Submitted,
+    },
     store::Filter,
 };
 
@@ -123,4 +126,18 @@ pub(super) async fn retry(
 ) -> Result<Json<Vec<JobId>>, Failure> {
     let job = JobId(job);
     service.ask(|reply| Message::Retry { job, reply }).await?.map(Json)
+}
+
+pub(super) async fn explain(
+    State(service): State<Service>,
+    Path(job): Path<u64>,
+) -> Result<Json<Explained>, Failure> {
+    let job = JobId(job);
+    service.ask(|reply| Message::Explain { job, reply }).await?.map(Json)
+}
+
+pub(super) async fn nodes(
+    State(service): State<Service>,
+) -> Result<Json<Vec<NodeStatus>>, Failure> {
+    service.ask(|reply| Message::Nodes { reply }).await.map(Json)
 }

@@ -7,8 +7,8 @@ use crate::{
     agent::protocol::{AttemptId, Ended, Order},
     model::{Job, JobId},
     protocol::{
-        DetachedSubmission, Finished, GatewayMessage, Problem, Resumption, Status, Submission,
-        Submitted,
+        DetachedSubmission, Explained, Finished, GatewayMessage, NodeStatus, Problem, Resumption,
+        Status, Submission, Submitted,
     },
     store::{self, Filter},
 };
@@ -98,6 +98,10 @@ pub(super) enum Message {
     Release { job: JobId, reply: Reply<Result<Vec<JobId>, Failure>> },
     /// Somebody wants a finished job tried once more.
     Retry { job: JobId, reply: Reply<Result<Vec<JobId>, Failure>> },
+    /// Somebody wants to know why a job waits, or ended as it did.
+    Explain { job: JobId, reply: Reply<Result<Explained, Failure>> },
+    /// Somebody wants to know what nodes there are.
+    Nodes { reply: Reply<Vec<NodeStatus>> },
     /// An agent has said what it runs.
     AgentUp { hello: AgentHello, orders: UnboundedSender<Order> },
     /// An attempt that an agent ran has ended.

@@ -63,6 +63,7 @@ async fn picture(client: &Client) -> Result<Picture, Error> {
         |state| Filter { all: true, state: Some(state), limit: Some(SHOWN), ..Filter::default() };
     Ok(Picture {
         status: client.status().await?,
+        nodes: client.nodes().await?,
         running: client.jobs(&of(State::Running)).await?,
         queued: client.jobs(&of(State::Queued)).await?,
         ended: client.jobs(&of(State::Finished)).await?,

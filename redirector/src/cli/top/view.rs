@@ -8,13 +8,14 @@ use super::super::{
 };
 use crate::{
     config::{format_bytes, format_duration},
-    model::{Amount, Job, Resources, State, Timestamp, shell_line},
-    protocol::Status,
+    model::{Amount, Job, State, Timestamp, shell_line},
+    protocol::{NodeStatus, Status},
 };
 
 /// The gateway and its jobs at one moment.
 pub(super) struct Picture {
     pub status: Status,
+    pub nodes: Vec<NodeStatus>,
     pub running: Vec<Job>,
     pub queued: Vec<Job>,
     pub ended: Vec<Job>,
@@ -28,7 +29,7 @@ const METER: usize = 24;
 
 /// The picture in at most `rows` lines.
 pub(super) fn lines(picture: &Picture, now: Timestamp, rows: usize) -> Vec<String> {
-    let mut lines = head(&picture.status, &picture.running, now);
+    let mut lines = head(&picture.status, &picture.nodes, now);
     let running: Vec<_> = commands(&picture.running);
     let queued: Vec<_> = commands(&picture.queued);
     let mut ended: Vec<_> = commands(&picture.ended);
@@ -63,40 +64,38 @@ fn commands(jobs: &[Job]) -> Vec<&Job> {
     jobs.iter().filter(|job| !job.spec.kind.is_whole_pipeline()).collect()
 }
 
-fn head(status: &Status, running: &[Job], now: Timestamp) -> Vec<String> {
-    let held = |amount: fn(&Resources) -> u64| -> u64 {
-        commands(running).iter().map(|job| amount(&job.spec.resources)).sum()
-    };
-    let (cpus, mem) = (held(|resources| resources.cpus.0), held(|resources| resources.mem));
+fn head(status: &Status, nodes: &[NodeStatus], now: Timestamp) -> Vec<String> {
     let up = format_duration(now.since(status.started));
-    let mut lines = vec![
-        format!(
-            "{}  {} running, {} queued  {}",
-            Cell::strong("redirector top").painted(),
-            status.running,
-            status.queued,
-            Cell::faint(format!("gateway {} up {up}", status.pid)).painted(),
-        ),
-        format!(
-            "{}  cpus {} {} of {}  mem {} {} of {}",
-            status.node,
-            meter(cpus, status.capacity.cpus.0),
-            Amount(cpus),
-            status.capacity.cpus,
-            meter(mem, status.capacity.mem),
-            format_bytes(mem),
-            format_bytes(status.capacity.mem),
-        ),
-    ];
+    let mut lines = vec![format!(
+        "{}  {} running, {} queued  {}",
+        Cell::strong("redirector top").painted(),
+        status.running,
+        status.queued,
+        Cell::faint(format!("gateway {} up {up}", status.pid)).painted(),
+    )];
+    lines.extend(nodes.iter().map(node));
     if let Some(problem) = &status.journal_problem {
         lines.push(Cell::bad(format!("the journal cannot be written: {problem}")).painted());
     }
     lines
 }
 
+fn node(node: &NodeStatus) -> String {
+    node.pools.iter().fold(node.node.clone(), |line, pool| {
+        let amount = |number: f64| match pool.pool.as_str() {
+            "mem" => format_bytes(number as u64),
+            _ => Amount((number * Amount::ONE.0 as f64).round() as u64).to_string(),
+        };
+        let meter = meter(pool.used, pool.capacity);
+        let (used, capacity) = (amount(pool.used), amount(pool.capacity));
+        format!("{line}  {} {meter} {used} of {capacity}", pool.pool)
+    })
+}
+
 /// How much of `all` is `used`; more than all of it where jobs lend what they hold.
-fn meter(used: u64, all: u64) -> String {
-    let full = (used.min(all) as usize * METER).checked_div(all as usize).unwrap_or(0);
+fn meter(used: f64, all: f64) -> String {
+    let share = if all > 0.0 { (used / all).min(1.0) } else { 0.0 };
+    let full = (share * METER as f64) as usize;
     let mut bar = "━".repeat(full);
     let _never_fails = write!(bar, "{}", Cell::faint("─".repeat(METER - full)).painted());
     bar
@@ -142,8 +141,9 @@ fn row(job: &Job, now: Timestamp) -> Vec<Cell> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::PoolStatus;
     use crate::{
-        model::Outcome,
+        model::{Amount, Outcome},
         report::testing::job,
     };
 
@@ -167,12 +167,23 @@ mod tests {
                 started: Timestamp(0),
                 embedded: true,
                 node: "node".to_owned(),
-                capacity: Resources::new(Amount::whole(4), 1 << 20),
+                capacity: crate::model::Resources::new(Amount::whole(4), 1 << 20),
                 queued: queued as usize,
                 running: running as usize,
                 journal_problem: None,
             },
             running: live(first, State::Running),
+            nodes: vec![NodeStatus {
+                node: "here".to_owned(),
+                state: "open".to_owned(),
+                pools: vec![PoolStatus {
+                    pool: "cpus".to_owned(),
+                    capacity: 4.0,
+                    used: 2.0,
+                    origin: String::new(),
+                }],
+                running: running as usize,
+            }],
             queued: live(second, State::Queued),
             ended: third.to_vec(),
         }

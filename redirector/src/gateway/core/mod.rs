@@ -5,6 +5,7 @@ mod agents;
 mod attempts;
 mod cancel;
 mod detached;
+mod explain;
 mod finish;
 mod followers;
 mod holding;
@@ -231,6 +232,8 @@ impl Core {
                 let answer = self.retry(job);
                 self.journal.after_commit(move || drop(reply.send(answer)));
             }
+            Message::Explain { job, reply } => drop(reply.send(self.explain(job))),
+            Message::Nodes { reply } => drop(reply.send(self.nodes())),
             Message::AgentUp { hello, orders } => self.agent_up(hello, orders),
             Message::AgentEnded { ended } => self.agent_ended(*ended),
             Message::AttemptsLost { attempts } => self.attempts_lost(&attempts),

@@ -2,9 +2,10 @@
 
 use super::{Core, Facts, live::Live};
 use crate::{
-    model::{Given, JobId, Kind, PoolName, Text},
+    dispatcher::Explanation,
+    model::{Amount, Given, JobId, Kind, PoolName, Resources, State, Text},
     node::variables,
-    protocol::{GatewayMessage, Grant},
+    protocol::{GatewayMessage, Grant, NodeStatus},
 };
 
 impl Core {
@@ -44,6 +45,43 @@ impl Core {
             variables: self.setup.variables(live),
         };
         self.say(job, GatewayMessage::Granted(grant));
+    }
+
+    /// The one node there is: this computer.
+    pub(super) fn nodes(&self) -> Vec<NodeStatus> {
+        let running: Vec<_> = self
+            .live
+            .iter()
+            .filter(|(_, live)| live.state == State::Running && !live.kind.is_whole_pipeline())
+            .collect();
+        let lends = |job| {
+            matches!(self.dispatcher.explain(job), Some(Explanation::Running { lending: true, .. }))
+        };
+        let holders: Vec<_> = running.iter().filter(|(job, _)| !lends(**job)).collect();
+        let used = |pool: &str| {
+            let amounts = holders.iter().map(|(_, live)| &live.request.resources);
+            // The sum of nothing is -0.
+            amounts.fold(0.0, |sum, resources| sum + amount_of(resources, pool))
+        };
+        vec![NodeStatus {
+            node: self.setup.node.to_string(),
+            state: "open".to_owned(),
+            pools: self.setup.own.pool_statuses(used),
+            running: running.len(),
+        }]
+    }
+}
+
+/// How much there is of the pool with that name, in the pool's unit.
+fn amount_of(resources: &Resources, pool: &str) -> f64 {
+    let count = |amount: Amount| amount.0 as f64 / Amount::ONE.0 as f64;
+    match pool {
+        "cpus" => count(resources.cpus),
+        "mem" => resources.mem as f64,
+        other => {
+            let named = |(name, _): &(&PoolName, &Amount)| name.as_str() == other;
+            resources.others.iter().find(named).map_or(0.0, |(_, amount)| count(*amount))
+        }
     }
 }
 
