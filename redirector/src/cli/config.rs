@@ -68,6 +68,12 @@ fn rows(config: &Config) -> Vec<Row> {
     let mut rows = vec![
         row("gateway.idle_timeout", &gateway.idle_timeout, duration),
         row("gateway.durability", &gateway.durability, |_| durability.to_owned()),
+        row("gateway.keep_for", &gateway.keep_for, |value| {
+            value.map_or_else(|| "for ever".to_owned(), format_duration)
+        }),
+        row("gateway.keep", &gateway.keep, |value| {
+            value.map_or_else(|| "all".to_owned(), |count| count.to_string())
+        }),
         row("node.cpus", &node.cpus, |value| value.map_or_else(found, |cpus| cpus.to_string())),
         row("node.mem", &node.mem, |value| value.map_or_else(found, format_bytes)),
         row("node.gpus", &node.gpus, |value| count(value, &found())),

@@ -10,9 +10,11 @@ use crate::{
 };
 
 /// Variables that are settings of the gateway, which a client hands on when it starts one.
-pub const GATEWAY_VARIABLES: [&str; 10] = [
+pub const GATEWAY_VARIABLES: [&str; 12] = [
     IDLE_TIMEOUT,
     DURABILITY,
+    KEEP_FOR,
+    KEEP,
     CPUS,
     MEM,
     GPUS,
@@ -28,6 +30,8 @@ pub const MODE_VARIABLE: &str = "REDIRECTOR_MODE";
 
 const IDLE_TIMEOUT: &str = "REDIRECTOR_IDLE_TIMEOUT";
 const DURABILITY: &str = "REDIRECTOR_DURABILITY";
+const KEEP_FOR: &str = "REDIRECTOR_KEEP_FOR";
+const KEEP: &str = "REDIRECTOR_KEEP";
 const CPUS: &str = "REDIRECTOR_CPUS";
 const MEM: &str = "REDIRECTOR_MEM";
 const GPUS: &str = "REDIRECTOR_GPUS";
@@ -42,6 +46,8 @@ impl Config {
         let Self { gateway, node, client, .. } = self;
         read(&mut gateway.idle_timeout, IDLE_TIMEOUT, parse_duration)?;
         read(&mut gateway.durability, DURABILITY, durability)?;
+        read(&mut gateway.keep_for, KEEP_FOR, |text| parse_duration(text).map(Some))?;
+        read(&mut gateway.keep, KEEP, |text| count(text).map(|number| Some(number.into())))?;
         read(&mut node.cpus, CPUS, |text| parse_cpus(text).map(Some))?;
         read(&mut node.mem, MEM, |text| parse_bytes(text).map(Some))?;
         read(&mut node.gpus, GPUS, |text| count(text).map(Some))?;

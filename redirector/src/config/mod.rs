@@ -5,6 +5,8 @@
 //! [gateway]
 //! idle_timeout = "10m"       # leave after this long without jobs
 //! durability   = "process"   # or "full": sync every batch to the disk
+//! keep_for     = "90d"       # forget runs that ended longer ago, but
+//! keep         = 1000        # not the latest so many; both unset: forget nothing
 //!
 //! [node]
 //! cpus = 8                   # cpus, mem and gpus are found out where not given
@@ -121,6 +123,10 @@ pub struct Gateway {
     pub idle_timeout: Setting<Duration>,
     /// What the journal survives.
     pub durability: Setting<Durability>,
+    /// Runs that ended longer ago than this are forgotten.
+    pub keep_for: Setting<Option<Duration>>,
+    /// The latest so many finished runs are not; with this alone, all others are.
+    pub keep: Setting<Option<u64>>,
 }
 
 /// `[node]`: what this computer has for jobs.
@@ -161,6 +167,8 @@ impl Default for Config {
             gateway: Gateway {
                 idle_timeout: Setting::default_of(Duration::from_mins(10)),
                 durability: Setting::default_of(Durability::Process),
+                keep_for: Setting::default_of(None),
+                keep: Setting::default_of(None),
             },
             node: Node {
                 cpus: Setting::default_of(None),
@@ -207,6 +215,8 @@ impl Config {
         let value::File { gateway, node, client } = file;
         self.gateway.idle_timeout.override_with(gateway.idle_timeout.map(|value| value.0), &origin);
         self.gateway.durability.override_with(gateway.durability, &origin);
+        self.gateway.keep_for.override_with(gateway.keep_for.map(|value| Some(value.0)), &origin);
+        self.gateway.keep.override_with(gateway.keep.map(Some), &origin);
         self.node.cpus.override_with(node.cpus.map(|value| Some(value.0)), &origin);
         self.node.mem.override_with(node.mem.map(|value| Some(value.0)), &origin);
         self.node.gpus.override_with(node.gpus.map(Some), &origin);

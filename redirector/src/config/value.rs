@@ -48,6 +48,8 @@ pub(super) struct File {
 pub(super) struct GatewaySection {
     pub idle_timeout: Option<WrittenDuration>,
     pub durability: Option<Durability>,
+    pub keep_for: Option<WrittenDuration>,
+    pub keep: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -13,12 +13,12 @@ use super::{
     service::Service,
 };
 use crate::{
-    model::{Job, JobId},
+    model::{Job, JobId, Timestamp},
     protocol::{
-        Cancellation, DetachedSubmission, Explained, NodeStatus, PAGE, Progress, Status, Stop,
-        Submitted,
+        Cancellation, DetachedSubmission, Explained, NodeStatus, PAGE, Progress, Purge, Purged,
+        Status, Stop, Submitted,
     },
-    store::Filter,
+    store::{Filter, Retention},
 };
 
 /// `?wait=true`
@@ -140,4 +140,13 @@ pub(super) async fn nodes(
     State(service): State<Service>,
 ) -> Result<Json<Vec<NodeStatus>>, Failure> {
     service.ask(|reply| Message::Nodes { reply }).await.map(Json)
+}
+
+pub(super) async fn purge(
+    State(service): State<Service>,
+    Json(body): Json<Purge>,
+) -> Result<Json<Purged>, Failure> {
+    let before = |age| Timestamp(Timestamp::now().0.saturating_sub(age));
+    let retention = Retention { ended_before: body.older_than_ms.map(before), keep: body.keep };
+    service.ask(|reply| Message::Purge { retention, reply: Some(reply) }).await?.map(Json)
 }

@@ -127,6 +127,7 @@ async fn run(
         state: state.clone(),
         node: NodeName(place::host_name()),
         facts,
+        settings: config.clone(),
         idle_timeout: (mode == Mode::Detached).then_some(config.gateway.idle_timeout.value),
         connections: Arc::clone(&connections),
         messages: messages.clone(),

@@ -7,10 +7,10 @@ use crate::{
     agent::protocol::{AttemptId, Ended, Order},
     model::{Job, JobId},
     protocol::{
-        DetachedSubmission, Explained, Finished, GatewayMessage, NodeStatus, Problem, Resumption,
-        Status, Submission, Submitted,
+        DetachedSubmission, Explained, Finished, GatewayMessage, NodeStatus, Problem, Purged,
+        Resumption, Status, Submission, Submitted,
     },
-    store::{self, Filter},
+    store::{self, Filter, Retention},
 };
 
 /// Numbers a lease's connection: a job may come back on another one.
@@ -102,6 +102,8 @@ pub(super) enum Message {
     Explain { job: JobId, reply: Reply<Result<Explained, Failure>> },
     /// Somebody wants to know what nodes there are.
     Nodes { reply: Reply<Vec<NodeStatus>> },
+    /// Old jobs are to be forgotten.
+    Purge { retention: Retention, reply: Option<Reply<Result<Purged, Failure>>> },
     /// An agent has said what it runs.
     AgentUp { hello: AgentHello, orders: UnboundedSender<Order> },
     /// An attempt that an agent ran has ended.

@@ -43,6 +43,7 @@ pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> R
         .route("/v1/jobs/{id}/retry", post(api::retry))
         .route("/v1/jobs/{id}/explain", get(api::explain))
         .route("/v1/nodes", get(api::nodes))
+        .route("/v1/purge", post(api::purge))
         .route("/v1/runs/{id}/progress", get(api::progress))
         .fallback(|| async { Failure::new(404, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {

@@ -77,6 +77,11 @@ impl Journal {
         &self.store
     }
 
+    /// For changes that are no part of a batch.
+    pub(super) fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
     pub(super) fn write(&mut self, write: Write) {
         // A job that starts at once is written once.
         if let Write::Start { job, node, agent: None, given, at } = &write

@@ -14,6 +14,7 @@ mod limits;
 mod live;
 mod nodes;
 pub(super) mod progress;
+mod purge;
 mod recovery;
 mod session;
 mod stall;
@@ -38,6 +39,7 @@ use super::{
     token::Tokens,
 };
 use crate::{
+    config::Config,
     dispatcher::{self, Action, Dispatcher, Event},
     model::{JobId, NodeName, Outcome, PoolName, Resources, State, Timestamp},
     node::{self, pins::Pins},
@@ -61,6 +63,7 @@ pub(super) struct Setup {
     pub state: StateDirectory,
     pub node: NodeName,
     pub facts: node::Facts,
+    pub settings: Config,
     /// `None`: stay until told to stop.
     pub idle_timeout: Option<Duration>,
     /// One clone per open connection.
@@ -113,7 +116,8 @@ struct Facts {
 impl Core {
     /// Takes over what an earlier gateway left in the journal.
     pub(super) fn new(setup: Setup) -> Result<Self, store::Error> {
-        let Setup { mut store, state, node, facts, idle_timeout, connections, messages } = setup;
+        let Setup { mut store, state, node, facts, settings, idle_timeout, connections, messages } =
+            setup;
         let tokens = Tokens::new(store.secret()?);
         let next_id = JobId(store.last_id()?.0 + 1);
         store.forget_environments()?;
@@ -161,6 +165,7 @@ impl Core {
         });
         core.recover(unfinished)?;
         core.commit();
+        core.keep_purging(settings.gateway.keep_for.value, settings.gateway.keep.value);
         Ok(core)
     }
 
@@ -234,6 +239,7 @@ impl Core {
             }
             Message::Explain { job, reply } => drop(reply.send(self.explain(job))),
             Message::Nodes { reply } => drop(reply.send(self.nodes())),
+            Message::Purge { retention, reply } => self.purge(retention, reply),
             Message::AgentUp { hello, orders } => self.agent_up(hello, orders),
             Message::AgentEnded { ended } => self.agent_ended(*ended),
             Message::AttemptsLost { attempts } => self.attempts_lost(&attempts),
