@@ -101,6 +101,7 @@ pub fn serve(mode: Mode) -> Result<(), Error> {
     let config = Config::load()?;
     let lock = lock(&state, mode)?;
     let store = open_journal(&state, &config)?;
+    set_strange_output_aside(&state, &store)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -215,6 +216,20 @@ fn open_journal(state: &StateDirectory, config: &Config) -> Result<Store, Error>
         }
         opened => Ok(opened?),
     }
+}
+
+/// What is there before a journal knows any job was written by jobs of another journal, whose
+/// numbers will be given out again.
+fn set_strange_output_aside(state: &StateDirectory, store: &Store) -> Result<(), Error> {
+    let outputs = state.outputs();
+    if store.last_id()?.0 > 0 || !outputs.exists() {
+        return Ok(());
+    }
+    let aside =
+        PathBuf::from(format!("{}.before-{}", outputs.display(), crate::model::Timestamp::now().0));
+    fs::rename(&outputs, &aside).map_err(system(format!("set {} aside", outputs.display())))?;
+    tracing::warn!("the output of jobs of an earlier journal is kept as {}", aside.display());
+    Ok(())
 }
 
 fn listen(state: &StateDirectory) -> Result<UnixListener, Error> {
