@@ -13,6 +13,10 @@ use crate::{
     store::Filter,
 };
 
+/// What `--outcome` takes.
+const OUTCOMES: [&str; 8] =
+    ["exited", "signaled", "timed_out", "out_of_memory", "cancelled", "refused", "lost", "ended"];
+
 /// List runs, and with --all their jobs too, newest first
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -25,11 +29,11 @@ pub(super) struct Arguments {
     /// Only the jobs of this run
     #[arg(long, value_name = "ID")]
     run: Option<JobId>,
-    /// Only jobs in this state: queued, running or finished
+    /// Only jobs in this state: held, waiting, queued, running or finished
     #[arg(long, value_parser = parse_state)]
     state: Option<State>,
-    /// Only jobs with this outcome: exited, signaled, cancelled, refused, lost
-    #[arg(long, value_name = "WORD")]
+    /// Only jobs with this outcome
+    #[arg(long, value_name = "WORD", value_parser = OUTCOMES)]
     outcome: Option<String>,
     /// Only jobs that did not succeed
     #[arg(long)]
@@ -46,7 +50,8 @@ pub(super) struct Arguments {
 }
 
 fn parse_state(word: &str) -> Result<State, String> {
-    State::from_word(word).ok_or_else(|| "expected queued, running or finished".to_owned())
+    State::from_word(word)
+        .ok_or_else(|| "expected held, waiting, queued, running or finished".to_owned())
 }
 
 /// How many jobs a listing for people shows at most.

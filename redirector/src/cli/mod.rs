@@ -4,11 +4,19 @@ mod agent;
 mod cancel;
 mod completions;
 mod config;
+mod each;
 mod exec;
+mod explain;
+mod hold;
+mod ids;
 mod jobs;
+mod nodes;
 mod output;
 mod progress;
+mod purge;
+mod release;
 mod report;
+mod retry;
 mod run;
 mod serve;
 mod show;
@@ -20,9 +28,15 @@ mod tree;
 mod wait;
 mod whitelist;
 
+use std::time::{Duration, Instant};
+
 use clap::{Parser, Subcommand};
 
-use crate::{agent::ending::SYSTEM_FAILURE, client::api, place::StateDirectory};
+use crate::{
+    agent::{end_on_broken_pipes, ending::SYSTEM_FAILURE, ignore_broken_pipes},
+    client::api,
+    place::StateDirectory,
+};
 
 /// Runs the commands of an unmodified pipeline as jobs.
 ///
@@ -51,12 +65,18 @@ enum Command {
     Exec(exec::Arguments),
     Jobs(jobs::Arguments),
     Show(show::Arguments),
+    Explain(explain::Arguments),
     Wait(wait::Arguments),
     Cancel(cancel::Arguments),
     Top(top::Arguments),
     Report(report::Arguments),
     #[command(hide = true)]
     Progress(progress::Arguments),
+    Hold(hold::Arguments),
+    Release(release::Arguments),
+    Retry(retry::Arguments),
+    Purge(purge::Arguments),
+    Nodes(nodes::Arguments),
     Whitelist(whitelist::Arguments),
     Config(config::Arguments),
     Status(status::Arguments),
@@ -73,18 +93,24 @@ pub fn main() -> i32 {
     if !matches!(command, Command::Run(_) | Command::Exec(_)) {
         // Printing to nobody ends this program, even where SIGPIPE is ignored. A
         // command that runs as a job inherits what was set.
-        crate::agent::end_on_broken_pipes();
+        end_on_broken_pipes();
     }
     let result = match command {
         Command::Run(arguments) => run::main(arguments),
         Command::Exec(arguments) => exec::main(arguments),
         Command::Jobs(arguments) => jobs::main(&arguments),
         Command::Show(arguments) => show::main(&arguments),
+        Command::Explain(arguments) => explain::main(&arguments),
         Command::Wait(arguments) => wait::main(&arguments),
         Command::Cancel(arguments) => cancel::main(&arguments),
         Command::Top(arguments) => top::main(&arguments),
         Command::Progress(arguments) => progress::main(&arguments),
         Command::Report(arguments) => report::main(&arguments),
+        Command::Hold(arguments) => hold::main(&arguments),
+        Command::Release(arguments) => release::main(&arguments),
+        Command::Retry(arguments) => retry::main(&arguments),
+        Command::Purge(arguments) => purge::main(&arguments),
+        Command::Nodes(arguments) => nodes::main(&arguments),
         Command::Whitelist(arguments) => whitelist::main(&arguments),
         Command::Config(arguments) => config::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),
@@ -113,22 +139,55 @@ fn talk<T>(
     work: impl AsyncFnOnce(api::Client) -> Result<T, api::Error>,
     client: api::Client,
 ) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(work(client))?)
+    Ok(block_on(work(client))??)
 }
 
-/// How often a question is asked when gateways leave while they are asked.
-const ATTEMPTS: u32 = 5;
+/// Runs what talks to gateways. One may be killed just when it is written to, which must not be
+/// the end of this program.
+fn block_on<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    ignore_broken_pipes();
+    let done = runtime.block_on(work);
+    end_on_broken_pipes();
+    Ok(done)
+}
+
+/// How often a question is asked when gateways leave while they are asked. Many times, because
+/// what waits for jobs must outlive gateways that are killed.
+const ATTEMPTS: u32 = 100;
+
+/// A gateway that was there for so long was not started in vain.
+const LIVED: Duration = Duration::from_secs(1);
 
 /// Runs what reads a journal; starts a gateway if there is one to be read.
 fn read<T>(work: impl AsyncFn(api::Client) -> Result<T, api::Error>) -> anyhow::Result<T> {
     let state = StateDirectory::locate()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(block_on(persistently(|| api::Client::reading(&state), work))??)
+}
+
+/// Runs what needs a gateway; starts one if none is running.
+fn with_gateway<T>(work: impl AsyncFn(api::Client) -> Result<T, api::Error>) -> anyhow::Result<T> {
+    let state = StateDirectory::locate()?;
+    Ok(block_on(persistently(|| api::Client::starting(&state), work))??)
+}
+
+/// Does `work` with a gateway, and anew with another one if that leaves.
+async fn persistently<T>(
+    connect: impl Fn() -> Result<api::Client, api::Error>,
+    work: impl AsyncFn(api::Client) -> Result<T, api::Error>,
+) -> Result<T, api::Error> {
     let mut attempt = 1;
     loop {
-        match runtime.block_on(work(api::Client::reading(&state)?)) {
-            Err(error) if error.may_have_left() && attempt < ATTEMPTS => attempt += 1,
-            answer => return Ok(answer?),
+        let start = Instant::now();
+        let answer = match connect() {
+            Ok(client) => work(client).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Err(error) if error.may_have_left() && attempt < ATTEMPTS => {
+                attempt = if start.elapsed() < LIVED { attempt + 1 } else { 1 };
+            }
+            answer => return answer,
         }
     }
 }

@@ -1,19 +1,25 @@
 //! `redirector show`
 
+use std::time::Duration;
+
 use jiff::Timestamp as Instant;
 
-use super::{Outcome, SUCCESS, output, read};
+use super::{
+    SUCCESS,
+    ids::{self, IdRange},
+    output, read,
+};
 use crate::{
     config::{format_bytes, format_duration},
-    model::{Job, JobId, Timestamp, shell_line},
+    model::{Attempt, Element, Job, Outcome, Resources, Timestamp, shell_line},
 };
 
 /// Show all that is known about a job
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// The jobs' numbers
+    /// The jobs' numbers, such as 7 or 7-12
     #[arg(required = true, value_name = "ID")]
-    ids: Vec<JobId>,
+    ids: Vec<IdRange>,
     /// A JSON array of their records
     #[arg(long)]
     json: bool,
@@ -22,10 +28,11 @@ pub(super) struct Arguments {
     environment: bool,
 }
 
-pub(super) fn main(arguments: &Arguments) -> Outcome {
+pub(super) fn main(arguments: &Arguments) -> super::Outcome {
+    let ids = ids::all(&arguments.ids)?;
     let jobs = read(async |client| {
         let mut jobs = Vec::new();
-        for id in &arguments.ids {
+        for id in &ids {
             jobs.push(client.job(*id, false).await?);
         }
         Ok(jobs)
@@ -48,8 +55,11 @@ fn record(job: &Job, environment: bool) -> String {
         ("directory", spec.directory.to_string_lossy().into_owned()),
         ("state", job.outcome.as_ref().map_or(job.state.word().to_owned(), ToString::to_string)),
     ];
-    if let Some(reason) = job.outcome.as_ref().and_then(crate::model::Outcome::reason) {
-        lines.push(("reason", reason.clone()));
+    if let Some(reason) = job.outcome.as_ref().and_then(Outcome::reason) {
+        lines.push(("reason", reason));
+    }
+    if let Some(Element { first, value }) = &spec.element {
+        lines.push(("element", format!("{} (of array {first})", value.to_string_lossy())));
     }
     if job.run != job.id {
         lines.push(("run", job.run.to_string()));
@@ -62,12 +72,24 @@ fn record(job: &Job, environment: bool) -> String {
         lines.push(("rule", format!("{} ({file}:{})", rule.pattern.to_string_lossy(), rule.line)));
     }
     if !spec.kind.is_whole_pipeline() {
-        let mem = if spec.resources.mem == 0 {
-            "any".to_owned()
-        } else {
-            format_bytes(spec.resources.mem)
-        };
-        lines.push(("asked", format!("{} cpus, {mem} memory", spec.resources.cpus)));
+        lines.push(("asked", asked(&spec.resources)));
+    }
+    if spec.priority != 0 {
+        lines.push(("priority", spec.priority.to_string()));
+    }
+    if let Some(limit) = spec.time_limit {
+        lines.push(("time limit", format_duration(Duration::from_millis(limit))));
+    }
+    if !spec.retries.is_none() {
+        lines.push(("retries", spec.retries.to_string()));
+    }
+    if !spec.after.is_empty() {
+        let jobs: Vec<_> = spec
+            .after
+            .iter()
+            .map(|dependency| format!("{} ({})", dependency.job, dependency.on.word()))
+            .collect();
+        lines.push(("after", jobs.join(", ")));
     }
     if let Some(usage) = &job.usage {
         let cpu = format_duration(usage.cpu());
@@ -92,9 +114,7 @@ fn record(job: &Job, environment: bool) -> String {
     if let Some(node) = &job.node {
         lines.push(("node", node.to_string()));
     }
-    lines.extend(job.attempts.iter().map(|attempt| {
-        ("attempt", format!("{} on {}: {}", attempt.number, attempt.node, attempt.outcome))
-    }));
+    lines.extend(job.attempts.iter().map(|attempt| ("attempt", describe(attempt))));
     if environment {
         lines.extend(
             job.environment
@@ -103,6 +123,20 @@ fn record(job: &Job, environment: bool) -> String {
         );
     }
     lines.iter().fold(String::new(), |text, (name, value)| text + &format!("{name:<11}  {value}\n"))
+}
+
+/// What a job holds while it runs.
+fn asked(resources: &Resources) -> String {
+    let mem = if resources.mem == 0 { "any".to_owned() } else { format_bytes(resources.mem) };
+    let others = resources.others.iter().map(|(pool, amount)| format!(", {amount} {pool}"));
+    format!("{} cpus, {mem} memory{}", resources.cpus, others.collect::<String>())
+}
+
+fn describe(attempt: &Attempt) -> String {
+    let Attempt { number, node, outcome, .. } = attempt;
+    let ran = format_duration(attempt.ended.since(attempt.started));
+    let reason = outcome.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{number} on {node}: {outcome} after {ran}{reason}")
 }
 
 /// Local time, to the second.
