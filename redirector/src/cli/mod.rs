@@ -1,15 +1,18 @@
 //! The command line: a file per subcommand, each of which parses, calls and prints.
 
+mod after;
 mod agent;
 mod cancel;
 mod completions;
 mod config;
 mod each;
+mod elements;
 mod exec;
 mod explain;
 mod hold;
 mod ids;
 mod jobs;
+mod logs;
 mod nodes;
 mod output;
 mod progress;
@@ -22,6 +25,7 @@ mod serve;
 mod show;
 mod status;
 mod stop;
+mod submit;
 mod table;
 mod top;
 mod tree;
@@ -51,6 +55,7 @@ use crate::{
     after_help = "\
 Start a pipeline:   redirector run -- snakemake --cores 8
              or:    LD_PRELOAD=/path/to/libshim.so snakemake --cores 8
+Leave one behind:   redirector submit -- snakemake --cores 8
 See its jobs:       redirector jobs --tree
 Choose commands:    redirector whitelist path"
 )]
@@ -62,10 +67,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Arguments),
+    Submit(Box<submit::Arguments>),
     Exec(exec::Arguments),
     Jobs(jobs::Arguments),
     Show(show::Arguments),
     Explain(explain::Arguments),
+    Logs(logs::Arguments),
     Wait(wait::Arguments),
     Cancel(cancel::Arguments),
     Top(top::Arguments),
@@ -97,10 +104,12 @@ pub fn main() -> i32 {
     }
     let result = match command {
         Command::Run(arguments) => run::main(arguments),
+        Command::Submit(arguments) => submit::main(*arguments),
         Command::Exec(arguments) => exec::main(arguments),
         Command::Jobs(arguments) => jobs::main(&arguments),
         Command::Show(arguments) => show::main(&arguments),
         Command::Explain(arguments) => explain::main(&arguments),
+        Command::Logs(arguments) => logs::main(&arguments),
         Command::Wait(arguments) => wait::main(&arguments),
         Command::Cancel(arguments) => cancel::main(&arguments),
         Command::Top(arguments) => top::main(&arguments),
