@@ -24,7 +24,7 @@ pub struct Job {
     pub id: Id,
     /// What listings call it.
     pub name: String,
-    /// `queued`, `starting`, `running` or `finished`.
+    /// `held`, `waiting`, `queued`, `running` or `finished`.
     pub state: String,
     /// How it ended, such as `exited`; none before it did.
     pub outcome: Option<String>,
@@ -71,16 +71,31 @@ pub struct Rule {
 pub struct Attempt {
     /// From 1.
     pub number: u32,
+    /// How it ended, such as `exited`.
+    pub outcome: String,
+    /// The command's exit status, if it exited.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the command, if one did.
+    pub signal: Option<i32>,
+    /// What is to be said of that, where it is not the command's own doing.
+    pub reason: Option<String>,
+}
+
+impl Attempt {
+    /// How it ended, as listings show it.
+    pub fn ending(&self) -> String {
+        ending(&self.outcome, self.exit_code.or(self.signal))
+    }
+}
+
+fn ending(outcome: &str, number: Option<i32>) -> String {
+    number.map_or_else(|| outcome.to_owned(), |number| format!("{outcome}({number})"))
 }
 
 impl Job {
     /// How it ended, as listings show it: `exited(0)`, `signaled(9)`, `cancelled`; empty before.
     pub fn ending(&self) -> String {
-        let outcome = self.outcome.as_deref().unwrap_or_default();
-        match self.exit_code.or(self.signal) {
-            Some(number) => format!("{outcome}({number})"),
-            None => outcome.to_owned(),
-        }
+        ending(self.outcome.as_deref().unwrap_or_default(), self.exit_code.or(self.signal))
     }
 
     /// File name of the program, as `argv[0]` has it.

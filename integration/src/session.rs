@@ -91,6 +91,17 @@ impl Session {
         session
     }
 
+    /// Adds `lines` to the `[node]` section of the configuration; a gateway that runs already does
+    /// not hear of it.
+    ///
+    /// # Panics
+    ///
+    /// When the session's directory is not writable.
+    pub fn configure_node(&self, lines: &str) {
+        let written = fs::read_to_string(self.configuration()).expect("written by `new`");
+        fs::write(self.configuration(), written + lines).expect("the directory is writable");
+    }
+
     /// Working directory of all commands; a place for a test's files.
     pub fn directory(&self) -> PathBuf {
         self.root.path().join("work")
@@ -134,6 +145,11 @@ impl Session {
     #[track_caller]
     pub fn gateway(&self) -> Watched {
         self.gateway_if_running().expect("a gateway is running in this session")
+    }
+
+    /// The agent, which runs detached jobs, if there is one.
+    pub fn agent_if_running(&self) -> Option<Watched> {
+        watched::holder(&self.state().join("agent.lock"))
     }
 
     /// A command in the session's directory, with an environment that depends on nothing but `PATH`.
@@ -231,11 +247,21 @@ impl Session {
     /// When it cannot be read.
     #[track_caller]
     pub fn show(&self, job: &Job) -> Job {
-        let shown = self.ask(["show", "--json", &job.id.to_string()]).expect_success("show --json");
-        let mut records: Vec<Job> = serde_json::from_slice(&shown.stdout)
-            .unwrap_or_else(|error| panic!("not a list of jobs: {error}\n{}", shown.text()));
+        let mut records = self.records(&job.id.to_string());
         assert_eq!(records.len(), 1, "one job was asked for");
         records.remove(0)
+    }
+
+    /// The whole records of the jobs that `ids` names, such as `7` or `7-12`.
+    ///
+    /// # Panics
+    ///
+    /// When they cannot be read.
+    #[track_caller]
+    pub fn records(&self, ids: &str) -> Vec<Job> {
+        let shown = self.ask(["show", "--json", ids]).expect_success("show --json");
+        serde_json::from_slice(&shown.stdout)
+            .unwrap_or_else(|error| panic!("not a list of jobs: {error}\n{}", shown.text()))
     }
 
     /// All records of this session.

@@ -96,7 +96,7 @@ fn a_job_whose_time_is_over_is_told_so_and_then_killed() {
     witness.reports_until("TERM");
     let ended = link.ended();
     assert!(started.elapsed().as_millis() >= 400, "{:?}", started.elapsed());
-    assert_eq!((&ended["outcome"], &ended["time_limit"]), (&json!("timed_out"), &json!(300)));
+    assert_eq!((&ended["outcome"], &ended["timed_out_after"]), (&json!("timed_out"), &json!(300)));
     agent.assert_nothing_left();
 }
 

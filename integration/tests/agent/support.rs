@@ -82,8 +82,12 @@ impl Agent {
         stream.set_read_timeout(Some(DEADLINE)).expect("a deadline that is not zero");
         let mut link = Link { reports: BufReader::new(stream), known: Vec::new() };
         let hello = link.hear();
-        let known = hello["hello"]["running"].as_array().expect("the first report is a hello");
-        link.known = known.iter().map(job_of).collect();
+        let attempts = |which: &str| {
+            let listed = hello["hello"][which].as_array().expect("the first report is a hello");
+            listed.iter().map(job_of).collect::<Vec<_>>()
+        };
+        link.known = [attempts("running"), attempts("ended")].concat();
+        link.known.sort_unstable();
         let path = format!("PATH={}:/usr/bin:/bin", programs_directory().display());
         let home = format!("HOME={}", self.directory().display());
         link.order(&json!({"environment": {"digest": ENVIRONMENT, "entries": [path, home]}}));

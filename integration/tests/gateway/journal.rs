@@ -6,10 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use integration::{Session, Watched, Way, finish};
+use integration::{Random, Session, Watched, Way, finish};
 use nix::sys::signal::{Signal, kill};
 
-use crate::support::{Random, SYSTEM_FAILURE, assert_says, log, only_command, start_witness};
+use crate::support::{SYSTEM_FAILURE, assert_says, log, only_command, start_witness};
 
 /// Bytes of a page of the journal: SQLite's own choice.
 const PAGE: usize = 4096;
@@ -32,7 +32,7 @@ fn write_at(session: &Session, offset: usize, bytes: &[u8]) {
 }
 
 fn noise(length: usize) -> Vec<u8> {
-    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut random = Random::new(1);
     (0..length).map(|_| random.below(256) as u8).collect()
 }
 

@@ -9,12 +9,13 @@ use std::{
 };
 
 use integration::{
-    DEADLINE, Listener, Missing, Running, Session, Watched, Way, begin, find_program, finish, skip,
+    DEADLINE, Listener, Missing, Random, Running, Session, Watched, Way, begin, find_program,
+    finish, skip,
 };
 use nix::sys::signal::{Signal, kill};
 
 use crate::support::{
-    ONE_CPU, Random, assert_says, line_command, lines, next_gateway, only_command, queue_line,
+    ONE_CPU, assert_says, line_command, lines, next_gateway, only_command, queue_line,
     start_witness, until, write_script,
 };
 
@@ -279,7 +280,7 @@ fn many_kills_under_load() {
     const AT_ONCE: usize = 6;
     for seed in 1..=8 {
         let session = Session::new("sh cpus=1\n");
-        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ seed);
+        let mut random = Random::new(seed);
         let finished = std::thread::scope(|scope| {
             let (done, all_done) = mpsc::channel::<()>();
             let session = &session;

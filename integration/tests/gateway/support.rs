@@ -91,19 +91,6 @@ pub(crate) fn log(session: &Session) -> String {
     fs::read_to_string(session.state().join("gateway.log")).unwrap_or_default()
 }
 
-/// Numbers that look random and are the same in every test run.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
-
 /// Makes `content` a script that can be run.
 pub(crate) fn write_script(file: &Path, content: &str) {
     use std::os::unix::fs::PermissionsExt;
