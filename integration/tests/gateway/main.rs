@@ -6,6 +6,7 @@
 mod bad_input;
 mod cancelling;
 mod command_line;
+mod detached;
 mod fake_gateway;
 mod full_disk;
 mod given;
@@ -16,5 +17,6 @@ mod recovery;
 mod runs;
 mod start;
 mod stop;
+mod submit;
 mod support;
 mod watching;
