@@ -6,10 +6,13 @@ use std::{
     path::PathBuf,
 };
 
-use integration::{Random, Session, Watched, Way, finish};
+use integration::{Listener, Random, Session, Watched, Way, finish};
 use nix::sys::signal::{Signal, kill};
 
-use crate::support::{SYSTEM_FAILURE, assert_says, log, only_command, start_witness};
+use crate::{
+    detached::{submit, submit_command},
+    support::{SYSTEM_FAILURE, assert_says, log, only_command, start_witness},
+};
 
 /// Bytes of a page of the journal: SQLite's own choice.
 const PAGE: usize = 4096;
@@ -153,6 +156,38 @@ fn one_that_is_lost_while_a_job_runs() {
     assert!(ends, "its client does not end: {finished}");
     assert_eq!(finished.status.code(), Some(5), "the job's own status: {finished}");
     assert_says(&finished, &["not journalled", "'witness'"]);
+}
+
+/// The agent still runs jobs of the journal that is lost, whose numbers are given out again.
+#[test]
+fn one_that_is_damaged_while_detached_jobs_run() {
+    let session = Session::new("");
+    let listener = Listener::new(&session.directory(), "socket");
+    let script = "echo before; exec witness \"$0\"";
+    let options = ["--array", "1-3", "--cpus", "0.1", "--", "sh", "-c", script, listener.path()];
+    submit(&session, &options);
+    let mut witnesses = [(); 3].map(|()| listener.accept());
+    let (gateway, agent) = (session.gateway(), session.agent_if_running().expect("it runs them"));
+    // Stopped, it does not start a gateway that opens the journal before it is damaged.
+    agent.signal(Signal::SIGSTOP);
+    gateway.kill();
+    fs::remove_file(session.state().join("journal.sqlite-wal")).expect("nobody else removes it");
+    write_at(&session, 0, &noise(PAGE));
+    agent.signal(Signal::SIGCONT);
+    for witness in &mut witnesses {
+        assert_eq!(witness.next_report(), None, "nobody would hear how it ends");
+    }
+    for status in [3, 0, 4] {
+        let script = format!("echo {status}; exit {status}");
+        let ended = finish(&mut submit_command(&session, &["--wait", "--", "sh", "-c", &script]));
+        assert_eq!(ended.status.code(), Some(status), "{ended}");
+        let id = ended.text().trim().to_owned();
+        assert_eq!(session.ask(["logs", &id]).text(), format!("{status}\n"));
+        assert_eq!(session.records(&id)[0].attempts.len(), 1);
+    }
+    let aside = set_aside(&session).expect("the damaged journal is kept");
+    assert!(log(&session).contains(&*aside.to_string_lossy()), "{}", log(&session));
+    assert_eq!(session.jobs().len(), 3, "a new journal");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Each file has one subject.
 
 mod bad_input;
+mod bad_submissions;
 mod cancelling;
 mod command_line;
 mod detached;
@@ -12,6 +13,7 @@ mod full_disk;
 mod given;
 mod grants;
 mod journal;
+mod misbehaving;
 mod modes;
 mod recovery;
 mod runs;
