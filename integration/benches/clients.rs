@@ -37,6 +37,9 @@ pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
         quantities: vec![Quantity::Latency, Quantity::SlowLatency, Quantity::Cpu],
         rounds: ROUNDS,
         calls: CALLS,
-        check: Box::new(move || gateway.demand_jobs(5 * CALLS * ROUNDS / 10)),
+        check: Box::new(move || {
+            gateway.demand_jobs(5 * CALLS * ROUNDS / 10);
+            Vec::new()
+        }),
     }]
 }

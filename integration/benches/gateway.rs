@@ -75,6 +75,41 @@ impl Gateway {
             .with([("REDIRECTOR_EXEC", program)])
     }
 
+    /// `redirector ARGUMENT… >/dev/null`, talking to this gateway.
+    pub(crate) fn asking(&self, workbench: &Workbench, arguments: &[&str]) -> Spawner {
+        let redirector = self.redirector.to_string_lossy();
+        // What it prints would be taken for the spawner's figures.
+        let silently = ["/bin/sh", "-c", "exec \"$0\" \"$@\" >/dev/null", &redirector];
+        let command = [&silently, arguments].concat();
+        workbench.spawn(&command).with(self.environment.clone())
+    }
+
+    /// What `redirector ARGUMENT…` prints.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub(crate) fn answer(&self, arguments: &[&str]) -> String {
+        let mut command = self.command(arguments);
+        let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        let output = output.expect("the redirector can be started");
+        assert!(output.status.success(), "{command:?} ended with {}", output.status);
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// How much memory its process has, in MiB.
+    ///
+    /// # Panics
+    ///
+    /// When it is not there.
+    pub(crate) fn resident(&self) -> f64 {
+        let pid = fs::read_to_string(self.state.join("gateway.lock")).expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next());
+        kibibytes.and_then(|number| number.parse::<f64>().ok()).expect("a number") / 1024.0
+    }
+
     /// Where it listens.
     pub(crate) fn socket(&self) -> PathBuf {
         self.state.join("gateway.sock")
@@ -86,11 +121,8 @@ impl Gateway {
     ///
     /// When it does not answer.
     pub(crate) fn jobs(&self) -> u64 {
-        let mut listing = self.command(&["jobs", "--all", "--json", "-n", "1"]);
-        let output = listing.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-        let output = output.expect("the redirector can be started");
-        assert!(output.status.success(), "{listing:?} ended with {}", output.status);
-        let newest: Vec<Job> = serde_json::from_slice(&output.stdout).expect("a list of jobs");
+        let listing = self.answer(&["jobs", "--all", "--json", "-n", "1"]);
+        let newest: Vec<Job> = serde_json::from_str(&listing).expect("a list of jobs");
         newest.first().map_or(0, |job| job.id)
     }
 

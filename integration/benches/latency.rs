@@ -48,6 +48,7 @@ pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
             process.demand_jobs(2 * CALLS * ROUNDS / 10);
             full.demand_jobs(CALLS * ROUNDS / 10);
             drop(spooler);
+            Vec::new()
         }),
     }]
 }

@@ -9,6 +9,8 @@
 //! `target/bench.json`.
 
 mod clients;
+mod crowd;
+mod detached;
 mod gateway;
 mod latency;
 mod machine;
@@ -28,11 +30,13 @@ use workbench::{Effort, Workbench};
 
 type Group = (&'static str, fn(&Workbench) -> Vec<section::Section>);
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [Group; 6] = [
     ("start-cost", start_cost::sections),
     ("latency", latency::sections),
     ("throughput", throughput::sections),
     ("clients", clients::sections),
+    ("detached", detached::sections),
+    ("crowd", crowd::sections),
 ];
 
 fn main() -> ExitCode {

@@ -18,22 +18,28 @@ use crate::{
 pub(crate) enum Quantity {
     /// Microseconds of CPU that a call costs spawner and commands.
     Cpu,
+    /// Microseconds that pass for each job of a call: the median of a round.
+    PerJob,
     /// Microseconds until a call is over: the median of a round.
     Latency,
     /// The same, but the time within which nine of ten calls are over.
     SlowLatency,
-    /// Calls in a second of wall time.
+    /// The same for 99 of 100.
+    SlowestLatency,
+    /// Calls, or the jobs that they stand for, in a second of wall time.
     Rate,
 }
 
 impl Quantity {
-    fn of(self, sample: &Sample) -> f64 {
+    fn of(self, sample: &Sample, jobs: usize) -> f64 {
         let calls = sample.latencies.len() as f64;
         match self {
             Self::Cpu => sample.cpu / calls * 1e6,
             Self::Latency => quantile(&sample.latencies, 0.5) * 1e6,
+            Self::PerJob => quantile(&sample.latencies, 0.5) * 1e6 / jobs as f64,
             Self::SlowLatency => quantile(&sample.latencies, 0.9) * 1e6,
-            Self::Rate => calls / sample.wall,
+            Self::SlowestLatency => quantile(&sample.latencies, 0.99) * 1e6,
+            Self::Rate => calls * jobs as f64 / sample.wall,
         }
     }
 
@@ -41,25 +47,30 @@ impl Quantity {
         match self {
             Self::Cpu => "CPU µs",
             Self::Latency => "p50 µs",
+            Self::PerJob => "µs a job",
             Self::SlowLatency => "p90 µs",
-            Self::Rate => "calls/s",
+            Self::SlowestLatency => "p99 µs",
+            Self::Rate => "per s",
         }
     }
 }
 
-/// Where the project wants a ratio to be.
+/// Where the project wants a ratio, or a value, to be.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Bound {
     AtMost(f64),
     AtLeast(f64),
+    /// In the quantity's own unit.
+    ValueAtMost(f64),
 }
 
 impl Bound {
-    fn is_met_by(self, ratio: f64) -> bool {
+    fn is_met_by(self, cell: &Cell) -> bool {
         match self {
-            Self::AtMost(limit) => ratio <= limit,
-            Self::AtLeast(limit) => ratio >= limit,
+            Self::AtMost(limit) => cell.ratio.median <= limit,
+            Self::AtLeast(limit) => cell.ratio.median >= limit,
+            Self::ValueAtMost(limit) => cell.value.median <= limit,
         }
     }
 }
@@ -68,6 +79,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::AtMost(limit) => write!(formatter, "≤ {limit}"),
+            Self::ValueAtMost(limit) => write!(formatter, "itself ≤ {limit}"),
             Self::AtLeast(limit) => write!(formatter, "≥ {limit}"),
         }
     }
@@ -76,18 +88,39 @@ impl fmt::Display for Bound {
 /// Something to compare.
 pub(crate) struct Candidate {
     pub(crate) name: &'static str,
-    pub(crate) spawner: Spawner,
-    /// The project's target for the ratio of a quantity to the baseline's.
-    pub(crate) target: Option<(Quantity, Bound)>,
+    /// Makes so many calls.
+    measure: Box<dyn Fn(usize) -> Sample>,
+    /// Calls at once.
+    workers: usize,
+    /// How many jobs a call stands for.
+    jobs: usize,
+    /// The project's targets, such as for the ratio of a quantity to the baseline's.
+    targets: Vec<(Quantity, Bound)>,
 }
 
 impl Candidate {
     pub(crate) fn new(name: &'static str, spawner: Spawner) -> Self {
-        Self { name, spawner, target: None }
+        let workers = spawner.workers;
+        let measure = Box::new(move |calls| spawner.run(calls));
+        Self { name, measure, workers, jobs: 1, targets: Vec::new() }
+    }
+
+    /// Calls that are not made by a spawner.
+    pub(crate) fn measured_by(
+        name: &'static str,
+        measure: impl Fn(usize) -> Sample + 'static,
+    ) -> Self {
+        Self { name, measure: Box::new(measure), workers: 1, jobs: 1, targets: Vec::new() }
+    }
+
+    /// Each call stands for so many jobs.
+    pub(crate) fn of_jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs;
+        self
     }
 
     pub(crate) fn aiming_at(mut self, quantity: Quantity, bound: Bound) -> Self {
-        self.target = Some((quantity, bound));
+        self.targets.push((quantity, bound));
         self
     }
 }
@@ -105,7 +138,17 @@ pub(crate) struct Section {
     pub(crate) calls: usize,
     /// Looks, when all is measured, whether the candidates were what they seemed; keeps what
     /// they need alive until then.
-    pub(crate) check: Box<dyn FnOnce()>,
+    pub(crate) check: Box<dyn FnOnce() -> Vec<Figure>>,
+}
+
+/// Something that is measured once.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    /// It should not be more.
+    pub(crate) most: Option<f64>,
 }
 
 /// With [`Effort::Quick`], this part of the rounds.
@@ -121,32 +164,36 @@ impl Section {
         let mut random = Random::new();
         let mut samples: Vec<Vec<Sample>> = self.candidates.iter().map(|_| Vec::new()).collect();
         for candidate in &self.candidates {
-            candidate.spawner.run(1);
+            (candidate.measure)(1);
         }
         for _ in 0..rounds {
             for index in random.order(self.candidates.len()) {
-                samples[index].push(self.candidates[index].spawner.run(self.calls));
+                samples[index].push((self.candidates[index].measure)(self.calls));
             }
         }
-        (self.check)();
+        let figures = (self.check)();
+        let baseline = (&samples[self.baseline][..], self.candidates[self.baseline].jobs);
         let rows = self.candidates.iter().zip(&samples).map(|(candidate, own)| Row {
             name: candidate.name,
             cells: self
                 .quantities
                 .iter()
                 .map(|&quantity| {
-                    Cell::new(quantity, own, &samples[self.baseline], candidate.target)
+                    let target = candidate.targets.iter().find(|(of, _)| *of == quantity);
+                    let target = target.map(|(_, bound)| *bound);
+                    Cell::new(quantity, (own, candidate.jobs), baseline, target)
                 })
                 .collect(),
         });
         Result {
             title: self.title,
             rounds,
-            calls_per_round: self.calls * self.candidates[0].spawner.workers,
+            calls_per_round: self.calls * self.candidates[0].workers,
             baseline: self.candidates[self.baseline].name,
             load_before,
             load_after: load_average(),
             rows: rows.collect(),
+            figures,
         }
     }
 }
@@ -161,6 +208,7 @@ pub(crate) struct Result {
     load_before: String,
     load_after: String,
     rows: Vec<Row>,
+    figures: Vec<Figure>,
 }
 
 #[derive(Debug, Serialize)]
@@ -182,23 +230,32 @@ struct Cell {
 impl Cell {
     fn new(
         quantity: Quantity,
-        own: &[Sample],
-        baseline: &[Sample],
-        target: Option<(Quantity, Bound)>,
+        (own, jobs): (&[Sample], usize),
+        (baseline, baseline_jobs): (&[Sample], usize),
+        target: Option<Bound>,
     ) -> Self {
-        let ratio = |(own, baseline)| quantity.of(own) / quantity.of(baseline);
+        let ratio = |(own, baseline)| quantity.of(own, jobs) / quantity.of(baseline, baseline_jobs);
         Self {
             quantity,
-            value: Estimate::of(own.iter().map(|sample| quantity.of(sample))),
+            value: Estimate::of(own.iter().map(|sample| quantity.of(sample, jobs))),
             ratio: Estimate::of(own.iter().zip(baseline).map(ratio)),
-            target: target.filter(|(of, _)| *of == quantity).map(|(_, bound)| bound),
+            target,
         }
     }
 }
 
 impl fmt::Display for Result {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let Self { title, rounds, calls_per_round, baseline, load_before, load_after, rows } = self;
+        let Self {
+            title,
+            rounds,
+            calls_per_round,
+            baseline,
+            load_before,
+            load_after,
+            rows,
+            figures,
+        } = self;
         writeln!(formatter, "{title}")?;
         writeln!(
             formatter,
@@ -219,9 +276,17 @@ impl fmt::Display for Result {
             }
             for cell in &row.cells {
                 if let Some(target) = cell.target {
-                    let met = if target.is_met_by(cell.ratio.median) { "met" } else { "missed" };
+                    let met = if target.is_met_by(cell) { "met" } else { "missed" };
                     write!(formatter, " {} {target}: {met}", cell.quantity.heading())?;
                 }
+            }
+            writeln!(formatter)?;
+        }
+        for Figure { name, value, unit, most } in figures {
+            write!(formatter, "{name}: {value:.1} {unit}")?;
+            if let Some(most) = most {
+                let met = if value <= most { "met" } else { "missed" };
+                write!(formatter, " ≤ {most}: {met}")?;
             }
             writeln!(formatter)?;
         }

@@ -58,6 +58,15 @@ pub(crate) struct Sample {
     pub(crate) latencies: Vec<f64>,
 }
 
+impl Sample {
+    /// Of calls that were made one after the other, in seconds.
+    pub(crate) fn of(latencies: impl Iterator<Item = f64>) -> Self {
+        let mut latencies: Vec<f64> = latencies.collect();
+        latencies.sort_by(f64::total_cmp);
+        Self { wall: latencies.iter().sum(), cpu: 0.0, latencies }
+    }
+}
+
 impl Spawner {
     /// With a preload library.
     pub(crate) fn preloading(self, library: &Path) -> Self {

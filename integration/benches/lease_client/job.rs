@@ -31,7 +31,7 @@ pub(crate) fn submission(program: &str) -> ClientMessage {
 /// The report that the job exited with `status`.
 pub(crate) fn report(status: c_int) -> ClientMessage {
     let outcome = Outcome::Exited { exit_code: status };
-    ClientMessage::Finished(Finished { outcome, usage: Usage::default() })
+    ClientMessage::Finished(Finished { outcome, usage: Usage::default(), attempt: 1 })
 }
 
 /// Runs `program` and returns its exit status.

@@ -1,7 +1,8 @@
 //! A client with nothing but the exchange: what is left when the same lease is spoken once by the
 //! redirector's own code for it and once by `reqwest`, in the same program.
 //!
-//! usage: `lease_client nothing|own|reqwest SOCKET PROGRAM`
+//! usage: `lease_client nothing|own|reqwest SOCKET PROGRAM`, or `lease_client crowd SOCKET COUNT`
+//! for as many clients that do nothing but wait
 //!
 //! Its `main` is C's, as the redirector's is, so that the standard library's start-up is not
 //! measured beside.
@@ -9,6 +10,7 @@
 #![no_main]
 
 mod by_reqwest;
+mod crowd;
 mod job;
 
 use std::{
@@ -26,13 +28,14 @@ use redirector::{client::wire, protocol};
 pub extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, by, socket, program] = &arguments[..] else {
-        eprintln!("usage: lease_client nothing|own|reqwest SOCKET PROGRAM");
+        eprintln!("usage: lease_client nothing|own|reqwest|crowd SOCKET PROGRAM|COUNT");
         return 2;
     };
     let socket = Path::new(socket);
     let ran = match by.as_str() {
         "nothing" => job::run(program).map_err(Into::into),
         "own" => by_own_code(socket, program),
+        "crowd" => crowd::wait(socket, program).map(|()| 0),
         _ => by_reqwest::lease(socket, program),
     };
     match ran {
