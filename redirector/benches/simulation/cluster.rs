@@ -1,14 +1,17 @@
 //! A cluster's life in virtual time, with a second account of it that checks the dispatcher's.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use redirector::{
     dispatcher::{Action, Dispatcher, Event, Holds, Request, Timestamp},
     model::{JobId, NodeName},
 };
 
-use crate::work::{
-    CHILDREN, NODE_CPUS, NODE_MEMORY, RUNS, join, lends, position_in_gang, request, scramble,
+use crate::{
+    clock::processor_time,
+    work::{
+        CHILDREN, NODE_CPUS, NODE_MEMORY, RUNS, join, lends, position_in_gang, request, scramble,
+    },
 };
 
 /// The longest a job runs, in milliseconds of virtual time.
@@ -67,7 +70,8 @@ struct Cluster {
     ended: usize,
     late_from: usize,
     tally: Tally,
-    seconds: f64,
+    /// What the dispatcher has used of a processor.
+    spent: Duration,
 }
 
 /// Runs so many jobs on so many nodes to the end, and prints what it took.
@@ -82,7 +86,7 @@ pub(crate) fn run(jobs: u64, nodes: u64) {
         ended: 0,
         late_from: usize::MAX,
         tally: Tally::default(),
-        seconds: 0.0,
+        spent: Duration::ZERO,
     };
     for node in 0..nodes {
         cluster.handle(join(node));
@@ -178,9 +182,9 @@ impl Cluster {
 
     fn handle(&mut self, event: Event) {
         let mut actions = std::mem::take(&mut self.actions);
-        let begin = Instant::now();
+        let begin = processor_time();
         self.dispatcher.handle(event, Timestamp(self.now), &mut actions);
-        self.seconds += begin.elapsed().as_secs_f64();
+        self.spent += processor_time() - begin;
         self.tally.events += 1;
         let mut spawn = Vec::new();
         let mut again = Vec::new();
@@ -326,11 +330,11 @@ impl Cluster {
             "  {LATE} jobs of a run that came when half was done: at most {} s",
             late_wait / 1000
         );
+        let seconds = self.spent.as_secs_f64();
         println!(
-            "  {:.0} decisions/s, {:.0} starts/s in {:.1} s on one core",
-            events as f64 / self.seconds,
-            starts as f64 / self.seconds,
-            self.seconds
+            "  {:.0} decisions/s, {:.0} starts/s in {seconds:.1} s on one core",
+            events as f64 / seconds,
+            starts as f64 / seconds,
         );
     }
 }

@@ -4,18 +4,28 @@
 //! cargo bench -p redirector --bench simulation
 //! ```
 //!
+//! With three numbers after `--` only one row of the table is measured, for a profiler to look at:
+//! the length of the queue, the number of nodes and that of decisions.
+//!
 //! First a whole cluster's life ([`cluster`]): it ends with a panic, and a status other than 0, if
 //! anything is over-committed, starved, lost or run twice. Then a table ([`cost`]): decisions per
 //! second and bytes per queued job, for queues and clusters of several sizes.
 
 mod allocator;
 mod cluster;
+mod clock;
 mod cost;
 mod work;
 
 fn main() {
     // 'cargo test --benches' only wants to know whether this runs.
     let is_test = std::env::args().any(|argument| argument == "--test");
+    let row = std::env::args().filter_map(|argument| argument.parse().ok()).collect::<Vec<_>>();
+    if let [queued, nodes, decisions] = row[..] {
+        cost::print_header();
+        cost::measure(queued, nodes, decisions);
+        return;
+    }
     let (jobs, nodes) = if is_test { (20_000, 200) } else { (1_000_000, 10_000) };
     cluster::run(jobs, nodes);
     println!();
