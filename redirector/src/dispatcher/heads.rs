@@ -28,6 +28,9 @@ use super::{
     queue::{LineIndex, Place},
 };
 
+/// So many new groups are not worth sorting.
+const FEW: usize = 8;
+
 /// One group, or all groups below a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Branch {
@@ -43,12 +46,30 @@ impl Branch {
     }
 }
 
+/// Lines that need the same.
+#[derive(Debug)]
+struct Group {
+    need: Load,
+    heads: BTreeMap<Place, LineIndex>,
+}
+
+impl Group {
+    fn branch(&self) -> Branch {
+        let first = self.heads.first_key_value();
+        first.map_or(Branch::EMPTY, |(&first, _)| Branch { first, need: self.need })
+    }
+}
+
 /// The groups and the tree over them, stored level by level: the children of `i` are `2i` and
 /// `2i + 1`.
 #[derive(Debug)]
 pub(super) struct Heads {
-    groups: Vec<BTreeMap<Place, LineIndex>>,
-    unused: Vec<usize>,
+    /// Those that were there when they were last sorted, in the order of what they need, and
+    /// behind them those that are newer. Neighbours need about the same: where a node has too
+    /// little for one, a search can skip its neighbours with it.
+    groups: Vec<Group>,
+    /// How many groups have been sorted.
+    sorted: usize,
     by_need: FastMap<Load, usize>,
     tree: Vec<Branch>,
     leaves: usize,
@@ -58,7 +79,7 @@ impl Default for Heads {
     fn default() -> Self {
         Self {
             groups: Vec::new(),
-            unused: Vec::new(),
+            sorted: 0,
             by_need: FastMap::default(),
             tree: vec![Branch::EMPTY; 2],
             leaves: 1,
@@ -67,27 +88,58 @@ impl Default for Heads {
 }
 
 impl Heads {
-    /// Enters a line's head with the least that a node must have to be of use to it.
-    pub(super) fn insert(&mut self, need: Load, head: Place, line: LineIndex) {
-        let group = *self.by_need.entry(need).or_insert_with(|| {
-            self.unused.pop().unwrap_or_else(|| {
-                self.groups.push(BTreeMap::new());
-                self.groups.len() - 1
-            })
-        });
-        self.groups[group].insert(head, line);
-        self.publish(group, need);
+    /// A line's head, with the least that a node must have to be of use to it, has been replaced.
+    pub(super) fn replace(
+        &mut self,
+        need: Load,
+        before: Option<Place>,
+        after: Option<Place>,
+        line: LineIndex,
+    ) {
+        let group = match self.by_need.get(&need) {
+            Some(&group) => group,
+            None => self.add_group(need),
+        };
+        let heads = &mut self.groups[group].heads;
+        if let Some(before) = before {
+            heads.remove(&before);
+        }
+        if let Some(after) = after {
+            heads.insert(after, line);
+        }
+        self.publish(group);
     }
 
-    /// Takes a head out.
-    pub(super) fn remove(&mut self, need: Load, head: Place) {
-        let Some(&group) = self.by_need.get(&need) else { return };
-        self.groups[group].remove(&head);
-        if self.groups[group].is_empty() {
-            self.by_need.remove(&need);
-            self.unused.push(group);
+    /// Adds a group behind the others. They are sorted, and those without lines forgotten, when
+    /// a fourth of them is new: that is work for a few, whatever their number.
+    fn add_group(&mut self, need: Load) -> usize {
+        if self.groups.len() - self.sorted > FEW + self.sorted / 4 {
+            self.groups.retain(|group| !group.heads.is_empty());
+            self.groups.sort_unstable_by_key(|group| group.need);
+            self.sorted = self.groups.len();
+            let positions = self.groups.iter().enumerate();
+            self.by_need = positions.map(|(position, group)| (group.need, position)).collect();
+            self.plant(self.groups.len() + 1);
         }
-        self.publish(group, need);
+        let group = self.groups.len();
+        self.groups.push(Group { need, heads: BTreeMap::new() });
+        self.by_need.insert(need, group);
+        if group >= self.leaves {
+            self.plant(group + 1);
+        }
+        group
+    }
+
+    /// Grows the tree anew, with at least that many leaves.
+    fn plant(&mut self, leaves: usize) {
+        self.leaves = leaves.next_power_of_two();
+        self.tree = vec![Branch::EMPTY; 2 * self.leaves];
+        for (leaf, group) in self.tree[self.leaves..].iter_mut().zip(&self.groups) {
+            *leaf = group.branch();
+        }
+        for at in (1..self.leaves).rev() {
+            self.tree[at] = self.tree[2 * at].or(&self.tree[2 * at + 1]);
+        }
     }
 
     /// The earliest head.
@@ -100,7 +152,7 @@ impl Heads {
         while at < self.leaves {
             at = 2 * at + usize::from(self.tree[2 * at].first != first);
         }
-        let (&head, &line) = self.groups[at - self.leaves].first_key_value()?;
+        let (&head, &line) = self.groups[at - self.leaves].heads.first_key_value()?;
         Some((head, line))
     }
 
@@ -128,7 +180,7 @@ impl Heads {
         }
         if at >= self.leaves {
             let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let mut behind = self.groups[at - self.leaves].range((from, Bound::Unbounded));
+            let mut behind = self.groups[at - self.leaves].heads.range((from, Bound::Unbounded));
             if let Some((&head, &line)) = behind.next()
                 && best.is_none_or(|(earlier, _)| head < earlier)
             {
@@ -142,16 +194,8 @@ impl Heads {
     }
 
     /// Writes into the tree what a group has come to be.
-    fn publish(&mut self, group: usize, need: Load) {
-        while group >= self.leaves {
-            self.double();
-        }
-        let first = self.groups[group].first_key_value();
-        let branch = first.map_or(Branch::EMPTY, |(&first, _)| Branch { first, need });
-        self.replace(group, branch);
-    }
-
-    fn replace(&mut self, group: usize, branch: Branch) {
+    fn publish(&mut self, group: usize) {
+        let branch = self.groups[group].branch();
         let mut at = self.leaves + group;
         if self.tree[at] == branch {
             return;
@@ -164,15 +208,6 @@ impl Heads {
                 break;
             }
             self.tree[at] = both;
-        }
-    }
-
-    fn double(&mut self) {
-        let groups = self.tree[self.leaves..].to_vec();
-        self.leaves *= 2;
-        self.tree = vec![Branch::EMPTY; 2 * self.leaves];
-        for (group, branch) in groups.into_iter().enumerate() {
-            self.replace(group, branch);
         }
     }
 }

@@ -231,10 +231,11 @@ impl Queue {
         for &index in lines {
             let is_feasible = feasible(&self[index].asks);
             if self[index].feasible != is_feasible {
-                let head = self[index].units.first().copied();
-                self.forget_head(index, head);
-                self.line_mut(index).feasible = is_feasible;
-                self.publish_head(index);
+                let line = self.line_mut(index);
+                line.feasible = is_feasible;
+                let head = line.units.first().copied();
+                let (before, after) = if is_feasible { (None, head) } else { (head, None) };
+                self.replace_head(index, before, after);
             }
         }
     }
@@ -273,38 +274,41 @@ impl Queue {
         let line = self.line_mut(index);
         let before = line.units.first().copied();
         edit(&mut line.units);
-        if line.units.first().copied() != before {
-            self.forget_head(index, before);
-            self.publish_head(index);
+        let after = line.units.first().copied();
+        if line.feasible && after != before {
+            self.replace_head(index, before, after);
         }
     }
 
-    fn publish_head(&mut self, index: LineIndex) {
+    /// Enters the head of a line that is feasible, in the place of the one it had.
+    fn replace_head(&mut self, index: LineIndex, before: Option<Place>, after: Option<Place>) {
         let line = &self[index];
-        let Some(head) = line.units.first().copied().filter(|_| line.feasible) else { return };
-        let (need, is_limited) = (line.need_of(head), line.is_limited);
-        if let Some(node) = line.only_node() {
-            self.pinned.entry(node).or_default().of(is_limited).insert(need, head, index);
-            self.heads.of(is_limited).insert(Load::MOST, head, index);
-        } else {
-            self.heads.of(is_limited).insert(need, head, index);
-        }
-    }
-
-    fn forget_head(&mut self, index: LineIndex, head: Option<Place>) {
-        let line = &self[index];
-        let Some(head) = head.filter(|_| line.feasible) else { return };
-        let (need, is_limited) = (line.need_of(head), line.is_limited);
-        let Some(node) = line.only_node() else {
-            self.heads.of(is_limited).remove(need, head);
+        let (is_limited, only_node) = (line.is_limited, line.only_node());
+        let need = |head: Option<Place>| head.map(|head| line.need_of(head));
+        let (old_need, new_need) = (need(before), need(after));
+        let replace = |lanes: &mut Lanes| {
+            let heads = lanes.of(is_limited);
+            match (old_need, new_need) {
+                (Some(old), Some(new)) if old != new => {
+                    heads.replace(old, before, None, index);
+                    heads.replace(new, None, after, index);
+                }
+                (old, new) => {
+                    if let Some(need) = old.or(new) {
+                        heads.replace(need, before, after, index);
+                    }
+                }
+            }
+        };
+        let Some(node) = only_node else {
+            replace(&mut self.heads);
             return;
         };
-        self.heads.of(is_limited).remove(Load::MOST, head);
-        if let Some(lanes) = self.pinned.get_mut(&node) {
-            lanes.of(is_limited).remove(need, head);
-            if lanes.limited.first().is_none() && lanes.unlimited.first().is_none() {
-                self.pinned.remove(&node);
-            }
+        self.heads.of(is_limited).replace(Load::MOST, before, after, index);
+        let lanes = self.pinned.entry(node).or_default();
+        replace(lanes);
+        if lanes.limited.first().is_none() && lanes.unlimited.first().is_none() {
+            self.pinned.remove(&node);
         }
     }
 
