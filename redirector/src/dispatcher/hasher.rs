@@ -20,8 +20,13 @@ pub(super) struct IntegerHasher(u64);
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Hasher for IntegerHasher {
+    /// Arrays of integers come as the bytes that they are in memory.
     fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
+        let (words, rest) = bytes.as_chunks();
+        for &word in words {
+            self.write_u64(u64::from_ne_bytes(word));
+        }
+        for &byte in rest {
             self.write_u64(byte.into());
         }
     }

@@ -156,7 +156,7 @@ impl Rooms {
             at /= 2;
             let (left, right) = (&self.free[2 * at], &self.free[2 * at + 1]);
             let most = Room { free: left.free.max(right.free), open: left.open || right.open };
-            if self.free[at] == most {
+            if self.free[at].open == most.open && self.free[at].free.is(&most.free) {
                 break;
             }
             self.free[at] = most;
