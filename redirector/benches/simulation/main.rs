@@ -12,8 +12,8 @@
 //! second and bytes per queued job, for queues and clusters of several sizes.
 
 mod allocator;
-mod cluster;
 mod clock;
+mod cluster;
 mod cost;
 mod work;
 

@@ -32,17 +32,27 @@ use super::{
 const FEW: usize = 8;
 
 /// One group, or all groups below a branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Branch {
     first: Place,
+    /// Whose head that is.
+    line: LineIndex,
     need: Load,
 }
 
 impl Branch {
-    const EMPTY: Self = Self { first: Place::LAST, need: Load::MOST };
+    const EMPTY: Self =
+        Self { first: Place::LAST, line: LineIndex::new(u32::MAX as usize), need: Load::MOST };
 
     fn or(&self, other: &Self) -> Self {
-        Self { first: self.first.min(other.first), need: self.need.min(other.need) }
+        let earlier = if other.first < self.first { other } else { self };
+        let need = self.need.min(other.need);
+        Self { first: earlier.first, line: earlier.line, need }
+    }
+
+    /// As `==`: the same head is that of the same line.
+    fn is(&self, other: &Self) -> bool {
+        self.first == other.first && self.need.is(&other.need)
     }
 }
 
@@ -56,7 +66,7 @@ struct Group {
 impl Group {
     fn branch(&self) -> Branch {
         let first = self.heads.first_key_value();
-        first.map_or(Branch::EMPTY, |(&first, _)| Branch { first, need: self.need })
+        first.map_or(Branch::EMPTY, |(&first, &line)| Branch { first, line, need: self.need })
     }
 }
 
@@ -144,16 +154,8 @@ impl Heads {
 
     /// The earliest head.
     pub(super) fn first(&self) -> Option<(Place, LineIndex)> {
-        let first = self.tree[1].first;
-        if first == Place::LAST {
-            return None;
-        }
-        let mut at = 1;
-        while at < self.leaves {
-            at = 2 * at + usize::from(self.tree[2 * at].first != first);
-        }
-        let (&head, &line) = self.groups[at - self.leaves].heads.first_key_value()?;
-        Some((head, line))
+        let all = &self.tree[1];
+        (all.first != Place::LAST).then_some((all.first, all.line))
     }
 
     /// The earliest head behind `after` that needs no more than `free`.
@@ -197,14 +199,14 @@ impl Heads {
     fn publish(&mut self, group: usize) {
         let branch = self.groups[group].branch();
         let mut at = self.leaves + group;
-        if self.tree[at] == branch {
+        if self.tree[at].is(&branch) {
             return;
         }
         self.tree[at] = branch;
         while at > 1 {
             at /= 2;
             let both = self.tree[2 * at].or(&self.tree[2 * at + 1]);
-            if self.tree[at] == both {
+            if self.tree[at].is(&both) {
                 break;
             }
             self.tree[at] = both;

@@ -134,10 +134,6 @@ impl Load {
         Self { supervisors, ..self.plus(other) }
     }
 
-    pub(super) fn sum(loads: impl Iterator<Item = Self>) -> Self {
-        loads.fold(Self::NONE, Self::plus)
-    }
-
     fn combine(
         &self,
         other: &Self,

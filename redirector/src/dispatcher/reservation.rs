@@ -24,6 +24,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use super::{
     Dispatcher, Timestamp,
     asks::Ask,
+    hasher::FastMap,
     job::{Holding, State},
     load::Load,
     nodes::NodeIndex,
@@ -40,15 +41,16 @@ pub(super) struct Reservation {
     /// How much is kept on each node.
     pub(super) shares: BTreeMap<NodeIndex, Load>,
     /// The jobs that have overtaken it on its nodes, with what they asked for.
-    overtakers: BTreeMap<JobId, (NodeIndex, Load)>,
+    overtakers: FastMap<JobId, (NodeIndex, Load)>,
+    /// The sum of that on each node.
+    overtaken: FastMap<NodeIndex, Load>,
 }
 
 impl Reservation {
     /// What is not for others on that node: its share, and what has been given to overtakers.
     fn kept(&self, node: NodeIndex) -> Option<Load> {
         let share = self.shares.get(&node)?;
-        let overtakers = self.overtakers.values().filter(|(on, _)| *on == node);
-        Some(share.plus(Load::sum(overtakers.map(|&(_, load)| load))))
+        Some(share.plus(self.overtaken.get(&node).copied().unwrap_or_default()))
     }
 }
 
@@ -63,8 +65,8 @@ impl Dispatcher {
         let asks = &self.queue[line].asks;
         if let Some(homes) = self.homes(asks) {
             let shares = self.shares(asks, &homes);
-            let overtakers = BTreeMap::new();
-            self.reservation = Some(Reservation { unit, homes, shares, overtakers });
+            let (overtakers, overtaken) = (FastMap::default(), FastMap::default());
+            self.reservation = Some(Reservation { unit, homes, shares, overtakers, overtaken });
         }
     }
 
@@ -127,13 +129,18 @@ impl Dispatcher {
         }
         if let Some(reservation) = &mut self.reservation {
             reservation.overtakers.insert(job, (node, ask.load));
+            let sum = reservation.overtaken.entry(node).or_default();
+            *sum = sum.plus(ask.load);
         }
     }
 
     /// An overtaker has ended.
     pub(super) fn forget_overtaker(&mut self, job: JobId) {
-        if let Some(reservation) = &mut self.reservation {
-            reservation.overtakers.remove(&job);
+        if let Some(reservation) = &mut self.reservation
+            && let Some((node, load)) = reservation.overtakers.remove(&job)
+            && let Some(sum) = reservation.overtaken.get_mut(&node)
+        {
+            *sum = sum.minus(load);
         }
     }
 

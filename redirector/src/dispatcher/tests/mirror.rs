@@ -218,7 +218,7 @@ impl Mirror {
     }
 
     fn used(&self, node: &NodeName) -> Load {
-        Load::sum(self.on_node(node).map(|job| self.held(job)))
+        self.on_node(node).map(|job| self.held(job)).fold(Load::NONE, Load::plus)
     }
 
     fn capacity(&self, node: &NodeName) -> Load {
