@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// How long this thread has run until now.
-pub(crate) fn processor_time() -> Duration {
+/// Does `work`, and says how long this thread ran for it.
+pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let begin = now();
+    let result = work();
+    (result, now().saturating_sub(begin))
+}
+
+fn now() -> Duration {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every Linux has this clock");
     time.into()
 }

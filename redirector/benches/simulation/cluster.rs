@@ -8,7 +8,7 @@ use redirector::{
 };
 
 use crate::{
-    clock::processor_time,
+    clock::timed,
     work::{
         CHILDREN, NODE_CPUS, NODE_MEMORY, RUNS, join, lends, position_in_gang, request, scramble,
     },
@@ -182,9 +182,9 @@ impl Cluster {
 
     fn handle(&mut self, event: Event) {
         let mut actions = std::mem::take(&mut self.actions);
-        let begin = processor_time();
-        self.dispatcher.handle(event, Timestamp(self.now), &mut actions);
-        self.spent += processor_time() - begin;
+        let now = Timestamp(self.now);
+        let ((), spent) = timed(|| self.dispatcher.handle(event, now, &mut actions));
+        self.spent += spent;
         self.tally.events += 1;
         let mut spawn = Vec::new();
         let mut again = Vec::new();

@@ -13,7 +13,7 @@ use redirector::{
 
 use crate::{
     allocator::allocated,
-    clock::processor_time,
+    clock::timed,
     work::{join, request, scramble},
 };
 
@@ -90,9 +90,9 @@ pub(crate) fn measure(queued: u64, nodes: u64, decisions: u64) {
         load.submit();
     }
     let bytes = allocated().saturating_sub(before.0) / (load.queued() - before.1).max(1) as usize;
-    let (begin, started) = (processor_time(), load.started);
-    decide(&mut load, queued, decisions);
-    let seconds = (processor_time() - begin).as_secs_f64();
+    let started = load.started;
+    let ((), spent) = timed(|| decide(&mut load, queued, decisions));
+    let seconds = spent.as_secs_f64();
     println!(
         "{queued:>9} {nodes:>7} {:>12.0} {:>11.0} {:>11.0} {bytes:>11}",
         decisions as f64 / seconds,
