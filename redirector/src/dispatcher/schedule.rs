@@ -13,7 +13,7 @@ use super::{
     placement::{Rank, feasible},
     queue::{LineIndex, Place, Urgency},
 };
-use crate::model::JobId;
+use crate::model::{JobId, Pool, PoolName};
 
 impl Dispatcher {
     /// Starts everything that can start.
@@ -155,6 +155,11 @@ impl Dispatcher {
         for &job in members {
             self.refresh_standings(job);
         }
+        if unit.urgency == Urgency::JoinsRunning {
+            // It may have waited for its node, and others at its pipes for it.
+            let ends = self.jobs[unit.job].ends.clone();
+            self.regroup_at(&ends);
+        }
     }
 
     /// Makes a job a running one, which holds all it asked for.
@@ -167,5 +172,15 @@ impl Dispatcher {
         job.state = State::Running { node, standing: Standing::NONE };
         job.since = now;
         self.set_standing(id, Standing { holding: Holding::All, independent: true });
+    }
+
+    /// The pieces that a job was given, by the names of their pools.
+    fn named_indices(&self, id: JobId) -> Vec<(PoolName, Vec<u32>)> {
+        let indices = self.jobs[id].indices.iter();
+        let named = indices.filter_map(|(slot, pieces)| match &self.pools.names()[*slot] {
+            Pool::Other(name) => Some((name.clone(), pieces.clone())),
+            Pool::Cpus | Pool::Mem => None,
+        });
+        named.collect()
     }
 }

@@ -7,9 +7,14 @@
 //! * it ends only after its own children;
 //! * a writer of a pipe ends only once a reader has started (the pipe is full by then);
 //! * a reader ends only when every writer has ended (it waits for the end of its input);
-//! * children may inherit the pipe their parent writes to, as those of `make | tee` do.
+//! * children may inherit the pipes of their parent, as those of `make | tee` do: they join a pipe
+//!   long after others have started;
+//! * some pipes lead through processes that are no jobs, and are told of later than their jobs;
+//! * all jobs of a pipeline may ask for a whole node each, as those of a run do that are to run one
+//!   after the other;
+//! * nodes are lost: what ran there is called once more, without the children that it had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -20,8 +25,12 @@ use super::{mirror::Mirror, *};
 struct Command {
     cpus: u64,
     holds: Holds,
+    /// Its children read where it reads.
+    passes_input_on: bool,
     /// Its children write where it writes.
     passes_output_on: bool,
+    /// Its output gets to the next through a process that is no job.
+    hides_output: bool,
     priority: i32,
     pinned: bool,
     pipelines: Vec<Vec<Command>>,
@@ -33,11 +42,14 @@ fn command(children: impl Strategy<Value = Vec<Vec<Command>>>) -> impl Strategy<
         3 => Just(Holds::Lends),
         1 => Just(Holds::Supervisor),
     ];
-    (1..3_u64, holds, any::<bool>(), 0..2_i32, prop::bool::weighted(0.2), children).prop_map(
-        |(cpus, holds, passes_output_on, priority, pinned, pipelines)| Command {
+    let pipes = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
+    (1..3_u64, holds, pipes, 0..2_i32, prop::bool::weighted(0.2), children).prop_map(
+        |(cpus, holds, pipes, priority, pinned, pipelines)| Command {
             cpus,
             holds,
-            passes_output_on,
+            passes_input_on: pipes.0,
+            passes_output_on: pipes.1,
+            hides_output: pipes.2,
             priority,
             pinned,
             pipelines,
@@ -57,48 +69,76 @@ struct Process {
     command: Command,
     parent: Option<JobId>,
     pipes: Vec<(PipeId, End)>,
+    /// It asks for all that a node has.
+    asks_for_all: bool,
     submitted: bool,
     started: bool,
     ended: bool,
+    /// It was lost before.
+    again: bool,
     next_pipeline: usize,
 }
+
+/// One step of the model.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A process goes on.
+    Advance(JobId),
+    /// It is found out that the first writes to the second.
+    Link(JobId, JobId),
+    /// A node that was lost comes back.
+    Return(usize),
+}
+
+/// What a node has: cpus, and how many jobs and pipelines it takes.
+type Size = (u64, Option<u32>, Option<u32>);
 
 /// All processes there have been.
 #[derive(Debug, Default)]
 struct Machine {
     mirror: Mirror,
+    nodes: Vec<Size>,
+    /// Nodes that were lost and have not come back.
+    away: BTreeSet<usize>,
     processes: BTreeMap<JobId, Process>,
+    called: u64,
     pipes: u64,
+    /// The pipes of which the dispatcher is told by links.
+    hidden: BTreeSet<PipeId>,
+    linked: BTreeSet<(JobId, JobId)>,
 }
 
 impl Machine {
     /// Calls the commands of a pipeline; each has still to be submitted.
-    fn call(&mut self, pipeline: &[Command], parent: Option<JobId>) {
-        let inherited = parent.map(|parent| &self.processes[&parent]).and_then(|parent| {
-            let output = parent.pipes.iter().find(|(_, end)| *end == End::Write);
-            output.filter(|_| parent.command.passes_output_on).copied()
-        });
+    fn call(&mut self, pipeline: &[Command], parent: Option<JobId>, asks_for_all: bool) {
+        let inherited = |end, passes_on: fn(&Command) -> bool| {
+            let parent = &self.processes[&parent?];
+            let pipe = parent.pipes.iter().find(|(_, other)| *other == end).copied();
+            pipe.filter(|_| passes_on(&parent.command))
+        };
+        let input = inherited(End::Read, |command| command.passes_input_on);
+        let output = inherited(End::Write, |command| command.passes_output_on);
         let first = self.pipes;
         self.pipes += pipeline.len() as u64;
         let pipe = |position: usize| PipeId { device: 2, inode: first + position as u64 };
         for (position, command) in pipeline.iter().enumerate() {
-            let mut pipes = Vec::new();
-            if position > 0 {
-                pipes.push((pipe(position - 1), End::Read));
+            let is_last = position + 1 == pipeline.len();
+            let before = position.checked_sub(1).map(|before| (pipe(before), End::Read)).or(input);
+            let after = if is_last { output } else { Some((pipe(position), End::Write)) };
+            if command.hides_output && !is_last {
+                self.hidden.insert(pipe(position));
             }
-            if position + 1 < pipeline.len() {
-                pipes.push((pipe(position), End::Write));
-            } else {
-                pipes.extend(inherited);
-            }
-            let job = JobId(self.processes.len() as u64);
+            let job = JobId(self.called);
+            self.called += 1;
             let process = Process {
                 command: command.clone(),
                 parent,
-                pipes,
+                pipes: before.into_iter().chain(after).collect(),
+                asks_for_all,
                 submitted: false,
                 started: false,
                 ended: false,
+                again: false,
                 next_pipeline: 0,
             };
             self.processes.insert(job, process);
@@ -106,8 +146,23 @@ impl Machine {
     }
 
     /// Everything that could happen next.
-    fn possible(&self) -> Vec<JobId> {
-        self.processes.keys().copied().filter(|&job| self.can_move(job)).collect()
+    fn possible(&self) -> Vec<Step> {
+        let moves = self.processes.keys().copied().filter(|&job| self.can_move(job));
+        let returns = self.away.iter().copied().map(Step::Return);
+        let links = self.missing_links().into_iter().map(|(a, b)| Step::Link(a, b));
+        moves.map(Step::Advance).chain(returns).chain(links).collect()
+    }
+
+    /// The writers and readers of hidden pipes that are there and not known to be joined.
+    fn missing_links(&self) -> Vec<(JobId, JobId)> {
+        let at = |pipe, end| {
+            let there = self.processes.iter().filter(|(_, job)| job.submitted && !job.ended);
+            there.filter(move |(_, job)| job.pipes.contains(&(pipe, end))).map(|(&job, _)| job)
+        };
+        let pairs = self.hidden.iter().flat_map(|&pipe| {
+            at(pipe, End::Write).flat_map(move |a| at(pipe, End::Read).map(move |b| (a, b)))
+        });
+        pairs.filter(|pair| !self.linked.contains(pair)).collect()
     }
 
     fn can_move(&self, job: JobId) -> bool {
@@ -136,35 +191,105 @@ impl Machine {
         }
     }
 
+    fn step(&mut self, step: Step, now: u64) {
+        match step {
+            Step::Advance(job) => self.advance(job, now),
+            Step::Link(a, b) => {
+                self.linked.insert((a, b));
+                self.handle(Event::PipesLinked { a, b }, now);
+            }
+            Step::Return(node) => {
+                self.away.remove(&node);
+                self.join(node, now);
+            }
+        }
+    }
+
+    fn join(&mut self, node: usize, now: u64) {
+        let (size, max_jobs, max_supervisors) = self.nodes[node];
+        let event = Event::NodeJoined {
+            node: node_name(&node.to_string()),
+            capacity: cpus(size),
+            max_jobs,
+            max_supervisors,
+            indexed: BTreeMap::new(),
+        };
+        self.handle(event, now);
+    }
+
     /// Lets one process take its next step.
     fn advance(&mut self, job: JobId, now: u64) {
+        let largest = self.nodes.iter().map(|node| node.0).max();
         let process = self.processes.get_mut(&job).expect("it was called");
         let event = if !process.submitted {
             process.submitted = true;
             let command = &process.command;
+            let whole = if command.pinned { Some(self.nodes[0].0) } else { largest };
+            let mut pipes = process.pipes.clone();
+            pipes.retain(|(pipe, _)| !self.hidden.contains(pipe));
             let request = Request {
-                resources: cpus(command.cpus),
+                resources: cpus(whole.filter(|_| process.asks_for_all).unwrap_or(command.cpus)),
                 node: command.pinned.then(|| node_name("0")),
                 parent: process.parent,
                 holds: command.holds,
                 priority: command.priority,
-                pipes: process.pipes.clone(),
+                again: process.again,
+                pipes,
                 ..Request::default()
             };
             Event::Submitted { job, request }
         } else if let Some(pipeline) = process.command.pipelines.get(process.next_pipeline).cloned()
         {
             process.next_pipeline += 1;
-            self.call(&pipeline, Some(job));
+            let asks_for_all = process.asks_for_all;
+            self.call(&pipeline, Some(job), asks_for_all);
             return;
         } else {
             process.ended = true;
             Event::Ended { job }
         };
+        self.handle(event, now);
+    }
+
+    /// A node is lost with all that ran there.
+    fn lose(&mut self, node: usize, now: u64) {
+        if self.away.insert(node) {
+            self.handle(Event::NodeLost { node: node_name(&node.to_string()) }, now);
+        }
+    }
+
+    fn handle(&mut self, event: Event, now: u64) {
+        let mut lost = Vec::new();
         for action in self.mirror.handle(event, now) {
-            let Action::Start { job, .. } = action else { panic!("{action:?}") };
-            let process = self.processes.get_mut(&job).expect("only submitted jobs start");
-            assert!(!std::mem::replace(&mut process.started, true), "{job} started twice");
+            match action {
+                Action::Start { job, .. } => {
+                    let process = self.processes.get_mut(&job).expect("only submitted jobs start");
+                    assert!(!std::mem::replace(&mut process.started, true), "{job} started twice");
+                }
+                Action::Lost { job, .. } => {
+                    let process = self.processes.get_mut(&job).expect("only submitted jobs run");
+                    (process.submitted, process.started) = (false, false);
+                    process.again = true;
+                    process.next_pipeline = 0;
+                    self.linked.retain(|&(a, b)| a != job && b != job);
+                    lost.push(job);
+                }
+                Action::Refuse { .. } => panic!("{action:?}"),
+            }
+        }
+        for job in lost {
+            self.kill_children(job, now);
+        }
+    }
+
+    /// What a lost process has called does not outlive it.
+    fn kill_children(&mut self, parent: JobId, now: u64) {
+        let children = self.processes.iter().filter(|(_, child)| child.parent == Some(parent));
+        for child in children.map(|(&child, _)| child).collect::<Vec<_>>() {
+            self.kill_children(child, now);
+            if self.processes.remove(&child).is_some_and(|child| child.submitted && !child.ended) {
+                self.handle(Event::Ended { job: child }, now);
+            }
         }
     }
 }
@@ -178,35 +303,35 @@ proptest! {
 
     #[test]
     fn every_graph_of_jobs_ends(
-        pipelines in prop::collection::vec(prop::collection::vec(tree(), 1..4), 1..4),
+        pipelines in prop::collection::vec(
+            (prop::collection::vec(tree(), 1..4), prop::bool::weighted(0.2)),
+            1..4,
+        ),
         nodes in prop::collection::vec(
             (2..4_u64, prop::option::of(1..3_u32), prop::option::of(1..3_u32)),
             1..3,
         ),
+        losses in prop::collection::btree_map(1..120_u64, any::<prop::sample::Index>(), 0..4),
         choices in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
-        let mut machine = Machine::default();
-        for (position, &(size, max_jobs, max_supervisors)) in nodes.iter().enumerate() {
-            let event = Event::NodeJoined {
-                node: node_name(&position.to_string()),
-                capacity: cpus(size),
-                max_jobs,
-                max_supervisors,
-                indexed: BTreeMap::new(),
-            };
-            machine.mirror.handle(event, 0);
+        let mut machine = Machine { nodes: nodes.clone(), ..Machine::default() };
+        for node in 0..nodes.len() {
+            machine.join(node, 0);
         }
-        for pipeline in &pipelines {
-            machine.call(pipeline, None);
+        for (pipeline, asks_for_all) in &pipelines {
+            machine.call(pipeline, None, *asks_for_all);
         }
         let mut choices = choices.iter().cycle();
         for now in 0.. {
+            if let Some(node) = losses.get(&now) {
+                machine.lose(node.index(nodes.len()), now);
+            }
             let possible = machine.possible();
             if possible.is_empty() {
                 break;
             }
             let choice = choices.next().expect("they go round").index(possible.len());
-            machine.advance(possible[choice], now);
+            machine.step(possible[choice].clone(), now);
         }
         let stuck = machine.processes.iter().filter(|(_, process)| !process.ended);
         let stuck = stuck.map(|(job, _)| job).collect::<Vec<_>>();

@@ -7,8 +7,15 @@ mod properties;
 mod simulation;
 mod situations;
 
-use super::*;
-use crate::model::Resources;
+use std::collections::BTreeMap;
+
+use super::{
+    load::Load,
+    pieces::{Indices, Pieces},
+    queue::Urgency,
+    *,
+};
+use crate::model::{Amount, NodeName, Pool, PoolName, Resources};
 
 /// Whole cpus and no memory.
 fn cpus(count: u64) -> Resources {

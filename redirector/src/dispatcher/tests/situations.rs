@@ -5,7 +5,7 @@
 //! drain NAME                    lose NAME     remove NAME  at MILLISECONDS
 //! submit JOB CPUS [on=NODE] [prio=N] [limit=MS] [parent=JOB] [lends|supervises] [reads=P] [writes=P]
 //!                 [share=JOB] [again] [POOL=TENTHS]
-//! recover JOB CPUS on=NODE      end JOB       cancel JOB   link JOB JOB
+//! recover JOB CPUS on=NODE [pieces=N] …      end JOB       cancel JOB   link JOB JOB
 //! ```
 
 use super::*;
@@ -335,6 +335,28 @@ const SITUATIONS: &[(&str, &str)] = &[
          end 2 -> start 4 n gpus[2, 1]",
     ),
     (
+        "a recovered job has the pieces it was given, also when its node comes back",
+        "node n 9 gpus=2
+         recover 1 1 on=n gpus=10 pieces=1
+         submit 2 1 gpus=5 -> start 2 n gpus[0]
+         submit 3 1 gpus=10
+         recover 4 1 on=m gpus=5 pieces=0
+         node m 9 gpus=1
+         submit 5 1 gpus=5 on=m -> start 5 m gpus[0]
+         end 1 -> start 3 n gpus[1]",
+    ),
+    (
+        "who is tried again is not sent to the end of what its run is charged for",
+        "node n 1
+         submit 1 1 share=1 -> start 1 n
+         submit 2 1 share=1
+         submit 3 1 share=2
+         end 1 -> start 2 n
+         submit 1 1 share=1 again
+         end 2 -> start 1 n
+         end 1 -> start 3 n",
+    ),
+    (
         "a run that comes late gets its turn among the jobs of one that came before",
         "node n 1
          submit 1 1 share=1 -> start 1 n
@@ -362,6 +384,16 @@ const SITUATIONS: &[(&str, &str)] = &[
          submit 2 1 writes=p -> start 2 n
          submit 3 1 writes=p
          end 2 -> start 3 n",
+    ),
+    (
+        "who waited for a node and joins a running job takes along whom it is joined to",
+        "node a 1
+         node b 1
+         submit 1 1 writes=p -> start 1 a
+         lose b
+         submit 2 1 on=b reads=p writes=q
+         submit 3 1 reads=q
+         node b 1 -> start 2 b; start 3 a",
     ),
     (
         "jobs that each ask for the whole node run one after the other",
@@ -436,6 +468,48 @@ fn explanations_name_what_is_short_and_who_is_first() {
 }
 
 #[test]
+fn explanations_of_pieces_and_pipelines_name_who_holds_them() {
+    let mut dispatcher = Dispatcher::new();
+    for line in [
+        "node n 9 gpus=2 pipelines=1",
+        "submit 1 1 gpus=6",
+        "submit 2 1 gpus=5",
+        "submit 3 1 gpus=7",
+        "submit 4 1 lends",
+        "submit 5 1 supervises",
+    ] {
+        handle(&mut dispatcher, parse(line), 7);
+    }
+    let reason = |job| match dispatcher.explain(JobId(job)) {
+        Some(Explanation::Waiting { reason, .. }) => reason,
+        other => panic!("job {job}: {other:?}"),
+    };
+    let gpus = || Pool::Other(pool("gpus"));
+    assert_eq!(
+        reason(3),
+        Wait::Room {
+            node: node_name("n"),
+            shortage: Shortage::Pieces { pool: gpus(), asked: 7_000 },
+            held_by: vec![JobId(1), JobId(2)],
+        }
+    );
+    let pieces = Shortage::Pieces { pool: gpus(), asked: 7_000 }.to_string();
+    assert!(pieces.contains("enough gpus free, but not in pieces"), "{pieces}");
+    assert_eq!(
+        reason(5),
+        Wait::Room {
+            node: node_name("n"),
+            shortage: Shortage::Supervisors { limit: 1 },
+            held_by: vec![JobId(4)],
+        }
+    );
+    assert_eq!(
+        reason(5).to_string(),
+        "it waits for room: n runs 1 pipelines at once and no more; most is held by job 4"
+    );
+}
+
+#[test]
 fn a_lender_says_so() {
     let mut dispatcher = Dispatcher::new();
     for line in ["node n 1", "submit 1 1 lends", "submit 2 1 parent=1"] {
@@ -478,9 +552,15 @@ fn parse(line: &str) -> Event {
         "link" => Event::PipesLinked { a: job(1), b: job(2) },
         "submit" => Event::Submitted { job: job(1), request: request(&words[2..]) },
         "recover" => {
-            let mut request = request(&words[2..]);
+            let (pieces, words) =
+                words[2..].iter().partition::<Vec<&str>, _>(|word| word.starts_with("pieces="));
+            let number = |word: &&str| word["pieces=".len()..].parse().expect("a number");
+            let pieces = pieces.iter().map(number).collect::<Vec<u32>>();
+            let indices = (!pieces.is_empty()).then(|| (pool("gpus"), pieces));
+            let mut request = request(&words);
             let node = request.node.take().expect("on=NODE");
-            Event::Recovered { job: job(1), request, node, indices: Vec::new() }
+            let indices = indices.into_iter().collect();
+            Event::Recovered { job: job(1), request, node, indices }
         }
         other => panic!("no such event: {other}"),
     }
