@@ -8,5 +8,6 @@ PATH=$PATH:$HOME/.cargo/bin
 
 cargo build --release --locked --features integration/benches --lib --bins \
     -p redirector -p shim -p redhook-baseline -p integration
+# The dispatcher alone, in virtual time; see docs/decisions/dispatcher-speed.md.
 cargo bench --locked -p redirector --bench simulation
 exec target/release/costs "$@"
