@@ -80,7 +80,7 @@ struct Process {
 }
 
 /// One step of the model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     /// A process goes on.
     Advance(JobId),
@@ -331,7 +331,7 @@ proptest! {
                 break;
             }
             let choice = choices.next().expect("they go round").index(possible.len());
-            machine.step(possible[choice].clone(), now);
+            machine.step(possible[choice], now);
         }
         let stuck = machine.processes.iter().filter(|(_, process)| !process.ended);
         let stuck = stuck.map(|(job, _)| job).collect::<Vec<_>>();
