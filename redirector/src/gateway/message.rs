@@ -104,6 +104,8 @@ pub(super) enum Message {
     Nodes { reply: Reply<Vec<NodeStatus>> },
     /// Old jobs are to be forgotten.
     Purge { retention: Retention, reply: Option<Reply<Result<Purged, Failure>>> },
+    /// It is time to forget what is old.
+    KeepHouse,
     /// An agent has said what it runs.
     AgentUp { hello: AgentHello, orders: UnboundedSender<Order> },
     /// An attempt that an agent ran has ended.

@@ -53,6 +53,8 @@ impl Store {
 
     /// Forgets environments that no unfinished job needs.
     pub fn forget_environments(&mut self) -> Result<(), Error> {
+        // Its row may go.
+        self.last_environment = None;
         self.connection
             .execute(
                 "DELETE FROM whole_environments WHERE digest NOT IN

@@ -68,6 +68,12 @@ pub enum Error {
         /// SQLite's reason.
         cause: rusqlite::Error,
     },
+    /// A detached job's environment is gone, although it has not ended.
+    #[error("journal: the environment of job {job} is missing; submit its command again")]
+    NoEnvironment {
+        /// The job.
+        job: JobId,
+    },
     /// A record does not read back.
     #[error("journal: job {job} has a damaged record: {cause}")]
     Record {

@@ -33,6 +33,8 @@ impl Store {
     /// A number is never given to another job, so the largest one is kept.
     pub fn purge(&mut self, retention: Retention) -> Result<Purged, Error> {
         let path = self.path.clone();
+        // Its row may go.
+        self.last_environment = None;
         self.purge_some(retention).map_err(|cause| Error::Database { path, cause })
     }
 

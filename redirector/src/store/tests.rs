@@ -265,8 +265,13 @@ fn a_detached_job_keeps_its_secrets_until_it_has_ended() {
     store.commit(&finish(2, 0)).unwrap();
     store.forget_environments().unwrap();
     assert!(whole(&store).is_none());
-    store.commit(&[new_job(3, None, &environment)]).unwrap();
-    assert!(store.recipe(JobId(3)).unwrap().is_none(), "its client has it");
+    store.commit(&[detached(3, &environment)]).unwrap();
+    assert!(whole(&store).is_some(), "it is needed again");
+    store.commit(&finish(3, 0)).unwrap();
+    store.purge(Retention::default()).unwrap();
+    store.commit(&[new_job(4, None, &environment)]).unwrap();
+    assert_eq!(store.job(JobId(4)).unwrap().unwrap().environment.len(), 2, "as is this one");
+    assert!(store.recipe(JobId(4)).unwrap().is_none(), "its client has it");
 }
 
 fn ended_at(id: u64, at: u64) -> [Write; 2] {

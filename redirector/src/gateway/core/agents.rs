@@ -274,11 +274,8 @@ impl Core {
         let Some(recipe) = self.journal.store().recipe(job)? else { return Ok(()) };
         let environment = random::hex(&recipe.environment);
         if environments.insert(environment.clone()) {
-            let entries = self
-                .journal
-                .store()
-                .whole_environment(job, &recipe.environment)?
-                .unwrap_or_default();
+            let entries = self.journal.store().whole_environment(job, &recipe.environment)?;
+            let entries = entries.ok_or(store::Error::NoEnvironment { job })?;
             let digest = environment.clone();
             drop(orders.send(Order::Environment { digest, entries }));
         }

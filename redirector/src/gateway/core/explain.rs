@@ -46,7 +46,7 @@ impl Core {
                     });
                 let open: Vec<_> = open.collect();
                 lines.push(format!(
-                    "it waits, since {waits} ago, for the end of job {}",
+                    "it has waited {waits} for the end of job {}",
                     open.join(", job ")
                 ));
             }

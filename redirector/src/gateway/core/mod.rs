@@ -10,6 +10,7 @@ mod finish;
 mod followers;
 mod holding;
 mod journal;
+mod leaving;
 mod limits;
 mod live;
 mod nodes;
@@ -29,13 +30,9 @@ use std::{
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use self::{
-    journal::Journal,
-    live::{Live, Runner},
-};
+use self::{journal::Journal, live::Live};
 use super::{
     message::{Failure, LeaseId, Message},
-    processes,
     token::Tokens,
 };
 use crate::{
@@ -44,7 +41,7 @@ use crate::{
     model::{JobId, NodeName, Outcome, PoolName, Resources, State, Timestamp},
     node::{self, pins::Pins},
     place::StateDirectory,
-    protocol::{GatewayMessage, Status},
+    protocol::GatewayMessage,
     store::{self, Store, Write},
 };
 
@@ -107,6 +104,8 @@ struct Facts {
     own: node::Facts,
     capacity: Resources,
     idle_timeout: Option<Duration>,
+    /// How long, and how many, finished runs are kept.
+    retention: (Option<Duration>, Option<u64>),
     connections: Arc<()>,
     messages: UnboundedSender<Message>,
     started: Timestamp,
@@ -120,7 +119,6 @@ impl Core {
             setup;
         let tokens = Tokens::new(store.secret()?);
         let next_id = JobId(store.last_id()?.0 + 1);
-        store.forget_environments()?;
         let unfinished = store.unfinished()?;
         let capacity = facts.resources();
         let pins = facts.pins();
@@ -131,6 +129,7 @@ impl Core {
                 capacity: capacity.clone(),
                 own: facts,
                 idle_timeout,
+                retention: (settings.gateway.keep_for.value, settings.gateway.keep.value),
                 connections,
                 messages,
                 started: Timestamp::now(),
@@ -165,7 +164,7 @@ impl Core {
         });
         core.recover(unfinished)?;
         core.commit();
-        core.keep_purging(settings.gateway.keep_for.value, settings.gateway.keep.value);
+        core.start_housekeeping();
         Ok(core)
     }
 
@@ -240,6 +239,7 @@ impl Core {
             Message::Explain { job, reply } => drop(reply.send(self.explain(job))),
             Message::Nodes { reply } => drop(reply.send(self.nodes())),
             Message::Purge { retention, reply } => self.purge(retention, reply),
+            Message::KeepHouse => self.keep_house(),
             Message::AgentUp { hello, orders } => self.agent_up(hello, orders),
             Message::AgentEnded { ended } => self.agent_ended(*ended),
             Message::AttemptsLost { attempts } => self.attempts_lost(&attempts),
@@ -333,67 +333,6 @@ impl Core {
         self.stop_measuring(job);
         self.forget_assignment(job);
         Some(live)
-    }
-
-    fn may_leave(&self) -> bool {
-        self.setup.idle_timeout.is_some() && self.live.is_empty()
-    }
-
-    fn idle_deadline(&self) -> Instant {
-        self.last_activity + self.setup.idle_timeout.unwrap_or(Duration::MAX / 4)
-    }
-
-    fn is_idle(&self) -> bool {
-        // One is the core's own.
-        self.live.is_empty() && Arc::strong_count(&self.setup.connections) <= 2
-    }
-
-    fn commands(&self, state: State) -> usize {
-        let counts = |live: &&Live| !live.kind.is_whole_pipeline() && live.state == state;
-        self.live.values().filter(counts).count()
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            state_directory: self.setup.state.path().display().to_string(),
-            started: self.setup.started,
-            embedded: self.setup.idle_timeout.is_some(),
-            node: self.setup.node.to_string(),
-            capacity: self.setup.capacity.clone(),
-            queued: self.commands(State::Queued),
-            running: self.commands(State::Running),
-            journal_problem: self.journal.problem(),
-        }
-    }
-
-    fn stop(&mut self, force: bool) -> Result<(), Failure> {
-        // A client that was killed may be gone before its connection is seen to be.
-        let is_busy = |live: &&Live| match live.runner {
-            Runner::Root { .. } => false,
-            Runner::Agent { .. } => true,
-            Runner::Client { process, .. } => !live.is_abandoned() && processes::is_client(process),
-        };
-        let busy = self.live.values().filter(is_busy).count();
-        if busy > 0 && !force {
-            return Err(Failure::new(
-                409,
-                format!(
-                    "{busy} jobs are queued or running; cancel them ('redirector cancel ID'), wait for them, \
-                     or stop with --force, which cancels them all"
-                ),
-            ));
-        }
-        self.stopping = true;
-        // Those that wait go first, lest one be started by the end of another.
-        let mut all: Vec<_> =
-            self.live.iter().map(|(job, live)| (live.state != State::Queued, *job)).collect();
-        all.sort_unstable();
-        for (_, job) in all {
-            self.end_now(job, "the gateway was stopped");
-        }
-        Ok(())
     }
 }
 

@@ -51,24 +51,28 @@ impl Core {
         });
     }
 
-    /// Purges by the configuration, now and each hour.
-    pub(super) fn keep_purging(&self, keep_for: Option<Duration>, keep: Option<u64>) {
-        if keep_for.is_none() && keep.is_none() {
-            return;
-        }
+    /// Has [`Self::keep_house`] called, now and each hour.
+    pub(super) fn start_housekeeping(&self) {
         let messages = self.setup.messages.clone();
         tokio::spawn(async move {
-            loop {
-                let ended_before = keep_for.map(|age| {
-                    Timestamp(Timestamp::now().0.saturating_sub(age.as_millis() as u64))
-                });
-                let retention = Retention { ended_before, keep };
-                if messages.send(Message::Purge { retention, reply: None }).is_err() {
-                    break;
-                }
+            while messages.send(Message::KeepHouse).is_ok() {
                 tokio::time::sleep(PERIOD).await;
             }
         });
+    }
+
+    /// Forgets what the configuration says is old, and environments that nobody needs.
+    pub(super) fn keep_house(&mut self) {
+        if let Err(error) = self.journal.store_mut().forget_environments() {
+            tracing::error!("cannot forget environments: {error}");
+        }
+        let (keep_for, keep) = self.setup.retention;
+        if keep_for.is_some() || keep.is_some() {
+            let before = |age: Duration| {
+                Timestamp(Timestamp::now().0.saturating_sub(age.as_millis() as u64))
+            };
+            self.purge(Retention { ended_before: keep_for.map(before), keep }, None);
+        }
     }
 }
 
