@@ -145,12 +145,11 @@ impl Dispatcher {
                     affected.extend(here.into_iter().take(first.map_or(usize::MAX, |at| at + 1)));
                 }
             }
-            if !(served.read && served.write) {
-                let is_urgent = |job: &JobId| {
-                    waiting(job) && self.jobs[*job].place.urgency == Urgency::JoinsRunning
-                };
-                affected.extend(members.all().filter(is_urgent));
-            }
+            // Who was needed may not be any more, now that somebody else is there.
+            let is_urgent = |job: &JobId| {
+                waiting(job) && self.jobs[*job].place.urgency == Urgency::JoinsRunning
+            };
+            affected.extend(members.all().filter(is_urgent));
         }
         self.regroup(affected);
     }

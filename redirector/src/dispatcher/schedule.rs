@@ -39,6 +39,10 @@ impl Dispatcher {
 
     /// Offers a node to those who wait, in their order.
     fn fill(&mut self, node: NodeIndex, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.reservation_is_stale() {
+            // What is kept for one that is not the first any more would be kept from it, too.
+            self.release_reservation();
+        }
         // The first is not bound to what is left beside it, and as a gang it makes do with less
         // than it needs to be together.
         while self.nodes[node].is_open()

@@ -1,6 +1,7 @@
 //! What the dispatcher promises: in examples ([`situations`]), in general ([`properties`],
-//! [`liveness`]) and at some size ([`simulation`]).
+//! [`liveness`]; what these once [`found`]) and at some size ([`simulation`]).
 
+mod found;
 mod liveness;
 mod mirror;
 mod properties;
@@ -20,6 +21,10 @@ use crate::model::{Amount, NodeName, Pool, PoolName, Resources};
 /// Whole cpus and no memory.
 fn cpus(count: u64) -> Resources {
     Resources::new(Amount::whole(count), 0)
+}
+
+fn gpus() -> PoolName {
+    PoolName::new("gpus").expect("it is one")
 }
 
 fn node_name(name: &str) -> NodeName {

@@ -78,10 +78,6 @@ fn draft() -> impl Strategy<Value = Draft> {
         )
 }
 
-fn gpus() -> PoolName {
-    PoolName::new("gpus").expect("it is one")
-}
-
 fn joined() -> impl Strategy<Value = Step> {
     let limit = || prop::option::weighted(0.3, 1..4_u32);
     let gpus = prop::option::weighted(0.5, 1..3_u32);

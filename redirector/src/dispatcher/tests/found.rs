@@ -1,0 +1,100 @@
+//! Cases that [`super::properties`] has found, as small as they could be made.
+
+use std::collections::BTreeSet;
+
+use super::{mirror::Mirror, *};
+
+fn join(node: &str, cpus: u64, mem: u64) -> Event {
+    super::join(node, Resources::new(Amount::whole(cpus), mem), None)
+}
+
+fn drain(node: &str) -> Event {
+    Event::NodeDraining { node: node_name(node) }
+}
+
+fn submit(id: u64, request: Request) -> Event {
+    Event::Submitted { job: JobId(id), request }
+}
+
+fn mem(mem: u64) -> Request {
+    Request { resources: Resources::new(Amount(0), mem), ..Request::default() }
+}
+
+fn piped(inode: u64, end: End, request: Request) -> Request {
+    Request { pipes: vec![(PipeId { device: 1, inode }, end)], ..request }
+}
+
+/// The mirror checks each step.
+fn run(events: Vec<Event>) -> Mirror {
+    let mut mirror = Mirror::default();
+    for event in events {
+        mirror.handle(event, 0);
+    }
+    mirror
+}
+
+/// The first of a chain has no node when the others are looked at; they are needed when it starts.
+#[test]
+fn a_chain_that_waits_for_the_node_of_its_first() {
+    let link = |a, b| Event::PipesLinked { a: JobId(a), b: JobId(b) };
+    let mirror = run(vec![
+        join("1", 3, 2),
+        join("0", 1, 3),
+        drain("0"),
+        submit(4, mem(3)),
+        submit(5, mem(3)),
+        submit(7, mem(2)),
+        link(5, 4),
+        link(4, 7),
+        join("0", 1, 3),
+    ]);
+    assert!(mirror.queued().is_empty());
+}
+
+/// Somebody else has come to its end of the pipe meanwhile, so that it need not go into debt.
+#[test]
+fn one_that_was_needed_and_is_not_any_more() {
+    let pinned = Request { node: Some(node_name("3")), ..mem(4) };
+    let request = mem(2);
+    let mirror = run(vec![
+        join("2", 1, 2),
+        Event::Recovered { job: JobId(2), request, node: node_name("3"), indices: Vec::new() },
+        submit(3, piped(5, End::Read, mem(0))),
+        submit(5, piped(5, End::Write, pinned)),
+        submit(7, piped(5, End::Write, mem(0))),
+        join("3", 4, 5),
+    ]);
+    assert_eq!(mirror.queued(), BTreeSet::from([JobId(5)]));
+}
+
+/// A job that is the first for a moment, elsewhere, does not keep the next one's own room from it.
+#[test]
+fn room_that_is_kept_for_one_that_is_not_the_first_any_more() {
+    let cpus = |half: u64| Resources::new(Amount(half * 5_000), 0);
+    let indexed = Event::NodeJoined {
+        node: node_name("1"),
+        capacity: Resources::new(Amount::ONE, 2),
+        max_jobs: None,
+        max_supervisors: None,
+        indexed: BTreeMap::from([(gpus(), 2)]),
+    };
+    let child_of = |parent, resources| Request {
+        resources,
+        parent: Some(JobId(parent)),
+        ..Request::default()
+    };
+    let mirror = run(vec![
+        join("0", 1, 4),
+        join("2", 2, 4),
+        indexed,
+        submit(3, mem(0)),
+        submit(4, child_of(3, cpus(3))),
+        submit(5, Request { holds: Holds::Lends, priority: 1, ..mem(1) }),
+        drain("2"),
+        submit(7, mem(4)),
+        Event::Ended { job: JobId(3) },
+        Event::Ended { job: JobId(4) },
+        submit(10, child_of(5, Resources::NONE.with(gpus(), Amount(5_000)))),
+    ]);
+    assert!(mirror.queued().is_empty());
+}
