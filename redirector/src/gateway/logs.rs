@@ -20,6 +20,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
     path::PathBuf,
     task::{Context, Poll},
 };
@@ -179,8 +180,12 @@ impl Reader {
                 Ok::<_, io::Error>((file, piece))
             };
             let (file, piece) = tokio::task::spawn_blocking(read).await??;
+            // An empty file may have become that of another attempt before it was written to.
+            let is_another = fs::metadata(&self.path)
+                .is_ok_and(|now| file.metadata().is_ok_and(|then| then.ino() != now.ino()))
+                || !self.path.exists();
             self.file = Some(file);
-            if piece.is_empty() {
+            if piece.is_empty() || is_another {
                 break;
             }
             if pieces.send(Ok(piece.into())).await.is_err() {

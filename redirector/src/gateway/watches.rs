@@ -54,7 +54,9 @@ impl Watches {
         let shared = self.shared()?;
         let flags = match change {
             Change::Growth => AddWatchFlags::IN_MODIFY,
-            Change::NewEntry => AddWatchFlags::IN_CREATE | AddWatchFlags::IN_ONLYDIR,
+            Change::NewEntry => {
+                AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ONLYDIR
+            }
         };
         let mut watched = shared.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let descriptor = shared.inotify.add_watch(path, flags)?;
@@ -161,7 +163,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let watches = Watches::default();
         let mut watch = watches.on(directory.path(), Change::NewEntry).unwrap();
-        fs::write(directory.path().join("output"), "").unwrap();
+        let file = directory.path().join("output");
+        fs::write(&file, "").unwrap();
+        in_time(watch.changed()).await;
+        fs::rename(&file, directory.path().join("output of another")).unwrap();
         in_time(watch.changed()).await;
     }
 

@@ -36,7 +36,7 @@ use std::{
 use self::{
     child::{Failure, Plan, Step},
     command::{Command, Environment},
-    outputs::Outputs,
+    outputs::{Outputs, Spares},
     task::{Said, Task},
     vigil::{End, Vigil},
 };
@@ -71,6 +71,7 @@ pub fn serve(control_groups: Option<PathBuf>) -> io::Result<()> {
         nothing,
         environment: Environment::default(),
         control_groups: control_groups.map(ControlGroups::at),
+        spares: Spares::default(),
     };
     let mut inbox = Inbox::default();
     loop {
@@ -99,6 +100,7 @@ struct Shepherd {
     nothing: OwnedFd,
     environment: Environment,
     control_groups: Option<ControlGroups>,
+    spares: Spares,
 }
 
 impl Shepherd {
@@ -119,7 +121,8 @@ impl Shepherd {
     /// An error is the reason why nobody can tell how the command would have ended.
     fn try_to_run(&mut self, assignment: &Assignment, inbox: &mut Inbox) -> Result<End, String> {
         let group = self.control_group(assignment)?;
-        let mut outputs = Outputs::open(assignment).map_err(|error| error.to_string())?;
+        let mut outputs =
+            Outputs::open(assignment, &mut self.spares).map_err(|error| error.to_string())?;
         let command =
             Command::new(assignment, &self.environment).map_err(|error| error.to_string())?;
         let [stdout, stderr] = outputs.streams();
@@ -134,7 +137,13 @@ impl Shepherd {
             control_group: group.as_ref().map(ControlGroup::entrance),
         };
         match child::start(&plan) {
-            Ok(pid) => Ok(self.vigil.keep(pid, assignment, group.as_ref(), inbox)),
+            Ok(pid) => {
+                let end = self.vigil.keep(pid, assignment, group.as_ref(), inbox);
+                if end.is_all_gone {
+                    self.spares = outputs.into_spares();
+                }
+                Ok(end)
+            }
             Err(failure) => {
                 let (status, complaint) = explain(&failure, assignment)?;
                 outputs.complain(&complaint);

@@ -181,6 +181,22 @@ async fn the_next_attempt_ends_the_one_before() {
     assert_eq!(rest(followed).await.unwrap(), "");
 }
 
+/// The agent gives an empty file to another attempt while a reader has it open.
+#[tokio::test]
+async fn what_another_writes_into_a_file_that_was_left_empty_is_not_sent() {
+    let directory = tempfile::tempdir().unwrap();
+    let [own, another] = ["own", "another"].map(|name| directory.path().join(name));
+    fs::write(&own, "").unwrap();
+    let mut reader = Reader { path: own.clone(), file: None, offset: 0 };
+    assert!(reader.open().unwrap());
+    fs::rename(own, &another).unwrap();
+    fs::write(&another, "not its own\n").unwrap();
+    let (pieces, mut sent) = mpsc::channel(1);
+    reader.send_rest(&pieces).await.unwrap();
+    drop(pieces);
+    assert!(sent.recv().await.is_none());
+}
+
 #[tokio::test]
 async fn the_attempt_to_come_can_be_followed() {
     let ended = Attempt {
