@@ -296,7 +296,7 @@ impl Machine {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
+        cases: case_count(400),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

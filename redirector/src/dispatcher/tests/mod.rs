@@ -18,6 +18,12 @@ use super::{
 };
 use crate::model::{Amount, NodeName, Pool, PoolName, Resources};
 
+/// How many cases of a property are tried: `PROPTEST_CASES`, or as many as are quick.
+fn case_count(quick: u32) -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.map_or(quick, |count| count.parse().expect("PROPTEST_CASES is a number"))
+}
+
 /// Whole cpus and no memory.
 fn cpus(count: u64) -> Resources {
     Resources::new(Amount::whole(count), 0)

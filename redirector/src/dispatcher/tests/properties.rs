@@ -165,7 +165,7 @@ fn run_to_the_end(mirror: &mut Mirror, mut now: u64) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 600,
+        cases: case_count(600),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
