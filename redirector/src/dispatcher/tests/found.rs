@@ -24,6 +24,24 @@ fn piped(inode: u64, end: End, request: Request) -> Request {
     Request { pipes: vec![(PipeId { device: 1, inode }, end)], ..request }
 }
 
+fn half_cpus(count: u64) -> Request {
+    Request { resources: Resources::new(Amount(count * 5_000), 0), ..Request::default() }
+}
+
+fn link(a: u64, b: u64) -> Event {
+    Event::PipesLinked { a: JobId(a), b: JobId(b) }
+}
+
+/// A node that is known and not there.
+fn away(node: &str, job: u64) -> Event {
+    let node = node_name(node);
+    Event::Recovered { job: JobId(job), request: mem(0), node, indices: Vec::new() }
+}
+
+fn pinned(node: &str, request: Request) -> Request {
+    Request { node: Some(node_name(node)), ..request }
+}
+
 /// The mirror checks each step.
 fn run(events: Vec<Event>) -> Mirror {
     let mut mirror = Mirror::default();
@@ -36,7 +54,6 @@ fn run(events: Vec<Event>) -> Mirror {
 /// The first of a chain has no node when the others are looked at; they are needed when it starts.
 #[test]
 fn a_chain_that_waits_for_the_node_of_its_first() {
-    let link = |a, b| Event::PipesLinked { a: JobId(a), b: JobId(b) };
     let mirror = run(vec![
         join("1", 3, 2),
         join("0", 1, 3),
@@ -54,13 +71,12 @@ fn a_chain_that_waits_for_the_node_of_its_first() {
 /// Somebody else has come to its end of the pipe meanwhile, so that it need not go into debt.
 #[test]
 fn one_that_was_needed_and_is_not_any_more() {
-    let pinned = Request { node: Some(node_name("3")), ..mem(4) };
     let request = mem(2);
     let mirror = run(vec![
         join("2", 1, 2),
         Event::Recovered { job: JobId(2), request, node: node_name("3"), indices: Vec::new() },
         submit(3, piped(5, End::Read, mem(0))),
-        submit(5, piped(5, End::Write, pinned)),
+        submit(5, piped(5, End::Write, pinned("3", mem(4)))),
         submit(7, piped(5, End::Write, mem(0))),
         join("3", 4, 5),
     ]);
@@ -97,4 +113,36 @@ fn room_that_is_kept_for_one_that_is_not_the_first_any_more() {
         submit(10, child_of(5, Resources::NONE.with(gpus(), Amount(5_000)))),
     ]);
     assert!(mirror.queued().is_empty());
+}
+
+/// The one that could serve the pipe has no node, so that the next one is needed, in debt.
+#[test]
+fn one_that_is_needed_although_another_was_there_first() {
+    let mirror = run(vec![
+        join("0", 1, 2),
+        away("3", 1),
+        submit(2, piped(1, End::Write, half_cpus(1))),
+        submit(3, half_cpus(1)),
+        submit(7, piped(1, End::Read, pinned("3", mem(0)))),
+        submit(8, piped(1, End::Read, half_cpus(2))),
+    ]);
+    assert_eq!(mirror.queued(), BTreeSet::from([JobId(7)]));
+}
+
+/// Of several at the end of a pipe that could serve a running job, the first in the queue does.
+#[test]
+fn one_of_many_is_needed_and_others_because_of_it() {
+    let both = [0, 3].map(|inode| (PipeId { device: 1, inode }, End::Read));
+    let mirror = run(vec![
+        join("0", 1, 2),
+        submit(16, mem(0)),
+        submit(18, mem(1)),
+        submit(24, piped(3, End::Write, mem(2))),
+        submit(27, Request { pipes: both.to_vec(), priority: 1, ..mem(0) }),
+        submit(20, piped(0, End::Write, mem(0))),
+        submit(23, piped(0, End::Read, mem(1))),
+        submit(25, piped(0, End::Read, mem(2))),
+        link(20, 16),
+    ]);
+    assert_eq!(mirror.queued(), BTreeSet::from([23, 25].map(JobId)));
 }

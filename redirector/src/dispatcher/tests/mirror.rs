@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::dispatcher::job::State;
 
 /// What is known of a node.
 #[derive(Debug)]
@@ -177,26 +178,46 @@ impl Mirror {
         })
     }
 
-    /// The queued jobs that running ones need, or others that are needed.
-    fn needed(&self) -> BTreeSet<JobId> {
-        let mut served = self.running();
-        let mut needed = BTreeSet::new();
-        loop {
-            let queued = self.queued().into_iter().filter(|job| !needed.contains(job));
-            let mut next = queued.filter(|&job| self.is_needed_by(&served, job));
-            let Some(job) = next.next() else { return needed };
-            needed.insert(job);
-            served.insert(job);
-        }
+    /// Whether a job of `served` is at the other end of a pipe.
+    fn is_at_other_end(&self, served: &BTreeSet<JobId>, job: JobId) -> bool {
+        self.joints().iter().any(|joint| {
+            let mut ends = joint.iter().filter(|(id, _)| *id == job);
+            ends.any(|(_, end)| {
+                joint.iter().any(|(id, other)| *other == end.other() && served.contains(id))
+            })
+        })
+    }
+
+    /// Whether a job is the first to run at its end of a pipe, for one that runs at the other end
+    /// or is of `joiners`.
+    fn is_first_at_its_end(&self, job: JobId, joiners: &BTreeSet<JobId>) -> bool {
+        self.joints().iter().any(|joint| {
+            let mut ends = joint.iter().filter(|(id, _)| *id == job).map(|(_, end)| *end);
+            ends.any(|end| {
+                let mut here = joint.iter().filter(|(_, at)| *at == end);
+                let mut there = joint.iter().filter(|(_, at)| *at == end.other());
+                !here.any(|(id, _)| self.runs(*id))
+                    && there.any(|(id, _)| self.runs(*id) || joiners.contains(id))
+            })
+        })
+    }
+
+    /// The jobs not known to run that the dispatcher treats as needed at the other end of a pipe.
+    /// Which of several it takes is for it to choose; that they are needed is checked.
+    fn joiners(&self) -> BTreeSet<JobId> {
+        let is_joiner = |job: &JobId| {
+            let job = self.dispatcher.jobs.get(*job);
+            job.is_some_and(|job| job.place.urgency == Urgency::JoinsRunning)
+        };
+        self.queued().into_iter().filter(is_joiner).collect()
     }
 
     /// The queued jobs that start together with this one.
-    fn unit(&self, job: JobId) -> BTreeSet<JobId> {
+    fn unit(&self, job: JobId, joiners: &BTreeSet<JobId>) -> BTreeSet<JobId> {
         let mut joints = self.joints();
-        let needed = self.needed();
         joints.retain(|joint| {
             let has = |end| joint.iter().any(|(_, other)| *other == end);
-            let is_served = |&(id, _): &(JobId, End)| self.runs(id) || needed.contains(&id);
+            let is_served = |&(id, _): &(JobId, End)| self.runs(id) || joiners.contains(&id);
             has(End::Read) && has(End::Write) && !joint.iter().any(is_served)
         });
         let mut unit = BTreeSet::from([job]);
@@ -336,14 +357,18 @@ impl Mirror {
 
     /// Checks the starts of one call, in their order, gang by gang.
     fn check_starts(&mut self, starts: Vec<(JobId, NodeName)>) {
+        let joiners = self.joiners();
+        self.check_joiners(&starts, &joiners);
         let mut starts = starts.into_iter().peekable();
         while let Some((job, node)) = starts.next() {
             assert!(self.jobs[&job].request.node.as_ref().is_none_or(|pin| *pin == node));
-            if self.needed().contains(&job) {
+            if joiners.contains(&job) {
+                let is_first = self.is_first_at_its_end(job, &joiners);
+                assert!(is_first, "{job} goes into debt where somebody runs already");
                 self.jobs.get_mut(&job).expect("it was just looked at").node = Some(node);
                 continue;
             }
-            let members = self.unit(job);
+            let members = self.unit(job, &joiners);
             let mut unit = vec![(job, node)];
             while unit.len() < members.len() {
                 let (member, node) = starts.next().expect("a gang starts as a whole");
@@ -357,6 +382,20 @@ impl Mirror {
                 self.jobs.get_mut(&member).expect("it is of the gang").node = Some(node);
             }
         }
+    }
+
+    /// Those that join others are needed by jobs that run, or by others that join these.
+    fn check_joiners(&self, starts: &[(JobId, NodeName)], joiners: &BTreeSet<JobId>) {
+        let started = starts.iter().map(|&(job, _)| job).collect::<BTreeSet<_>>();
+        let mut served = &self.running() | &(&started - joiners);
+        let mut waiting = joiners.clone();
+        while let Some(&job) = waiting.iter().find(|&&job| self.is_at_other_end(&served, job)) {
+            waiting.remove(&job);
+            if started.contains(&job) {
+                served.insert(job);
+            }
+        }
+        assert_eq!(waiting, BTreeSet::new(), "nobody that runs needs these");
     }
 
     /// Each node has room for what starts there, or a reason to go into debt.
@@ -449,8 +488,25 @@ impl Mirror {
             assert_eq!(self.dispatcher.dependents, 0);
             assert!(self.dispatcher.reservation.is_none());
         }
+        let joiners = self.joiners();
         for job in self.queued() {
+            self.check_unit(job, &joiners);
             self.check_waits_for_a_reason(job);
+        }
+    }
+
+    /// Those that wait do so together with whom they are to start, or are needed alone.
+    fn check_unit(&self, job: JobId, joiners: &BTreeSet<JobId>) {
+        let State::Queued { leader, .. } = self.dispatcher.jobs[job].state else {
+            panic!("{job} waits outside of the queue")
+        };
+        let members = self.dispatcher.members(leader);
+        if joiners.contains(&job) {
+            assert!(self.is_needed_by(&self.running(), job), "{job} is not needed any more");
+            assert_eq!(members, [job]);
+        } else {
+            let unit = self.unit(job, joiners);
+            assert_eq!(members.into_iter().collect::<BTreeSet<_>>(), unit, "unit of {job}");
         }
     }
 
