@@ -159,10 +159,13 @@ impl Dispatcher {
         for &job in members {
             self.refresh_standings(job);
         }
-        if unit.urgency == Urgency::JoinsRunning {
-            // It may have waited for its node, and others at its pipes for it.
-            let ends = self.jobs[unit.job].ends.clone();
-            self.regroup_at(&ends);
+        // Those that were passed over at its pipes may be needed now: it had no place when they
+        // were looked at, or it was about to start only when somebody else had.
+        for &job in members {
+            let ends = self.jobs[job].ends.clone();
+            if !ends.is_empty() {
+                self.regroup_at(&ends);
+            }
         }
     }
 

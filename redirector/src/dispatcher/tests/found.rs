@@ -129,6 +129,23 @@ fn one_that_is_needed_although_another_was_there_first() {
     assert_eq!(mirror.queued(), BTreeSet::from([JobId(7)]));
 }
 
+/// When one of those starts whose pipe is kept for one without a node, another is needed there.
+#[test]
+fn one_that_is_needed_since_a_job_that_waited_alone_has_started() {
+    let mirror = run(vec![
+        join("3", 4, 2),
+        away("0", 3),
+        submit(4, half_cpus(1)),
+        submit(5, piped(2, End::Write, pinned("0", mem(0)))),
+        submit(6, piped(2, End::Read, mem(0))),
+        submit(8, piped(2, End::Write, half_cpus(1))),
+        submit(9, mem(0)),
+        submit(10, half_cpus(7)),
+        link(9, 5),
+    ]);
+    assert_eq!(mirror.queued(), BTreeSet::from([JobId(5)]));
+}
+
 /// Of several at the end of a pipe that could serve a running job, the first in the queue does.
 #[test]
 fn one_of_many_is_needed_and_others_because_of_it() {
