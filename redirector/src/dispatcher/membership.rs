@@ -86,6 +86,8 @@ impl Dispatcher {
         let nodes = &self.nodes;
         self.queue.refresh(&lines, |asks| feasible(nodes, asks));
         self.freed.push(Reverse(node));
+        // Those that running jobs need start also where there is no place for a supervisor.
+        self.fresh.extend(self.queue.joining().map(Reverse));
         self.reconsider_first = true;
     }
 

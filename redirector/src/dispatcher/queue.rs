@@ -240,6 +240,12 @@ impl Queue {
         }
     }
 
+    /// The units that running jobs may be blocked on.
+    pub(super) fn joining(&self) -> impl Iterator<Item = Place> {
+        let is_joining = |unit: &Place| unit.urgency == Urgency::JoinsRunning;
+        self.lines.iter().flatten().flat_map(move |line| line.units().take_while(is_joining))
+    }
+
     /// All lines.
     pub(super) fn all(&self) -> Vec<LineIndex> {
         let used = self.lines.iter().enumerate().filter(|(_, line)| line.is_some());

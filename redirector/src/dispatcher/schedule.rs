@@ -62,11 +62,14 @@ impl Dispatcher {
     }
 
     /// Offers all nodes to a unit that is new in the queue. Behind others of its line it need not
-    /// be tried: they ask for the same and could not start.
+    /// be tried: they ask for the same and could not start. Where one can start that a running job
+    /// needs depends on that job, too.
     fn try_fresh(&mut self, unit: Place, now: Timestamp, actions: &mut Vec<Action>) {
         let Some(job) = self.jobs.get(unit.job) else { return };
         let State::Queued { leader, line } = job.state else { return };
-        if leader == unit.job && job.place == unit && self.queue.leads_its_line(unit, line) {
+        let may_start =
+            unit.urgency == Urgency::JoinsRunning || self.queue.leads_its_line(unit, line);
+        if leader == unit.job && job.place == unit && may_start {
             self.try_start(unit, line, None, now, actions);
         }
     }

@@ -163,3 +163,41 @@ fn one_of_many_is_needed_and_others_because_of_it() {
     ]);
     assert_eq!(mirror.queued(), BTreeSet::from([23, 25].map(JobId)));
 }
+
+/// A running job needs it: it starts although the node has all the pipelines it may have.
+#[test]
+fn one_that_is_needed_where_there_is_no_place_for_a_pipeline() {
+    let lends = |end| piped(2, end, Request { holds: Holds::Lends, ..mem(0) });
+    let request = lends(End::Write);
+    let mirror = run(vec![
+        submit(3, lends(End::Read)),
+        Event::Recovered { job: JobId(4), request, node: node_name("0"), indices: Vec::new() },
+        Event::NodeJoined {
+            node: node_name("0"),
+            capacity: Resources::new(Amount::ONE, 2),
+            max_jobs: None,
+            max_supervisors: Some(1),
+            indexed: BTreeMap::new(),
+        },
+    ]);
+    assert!(mirror.queued().is_empty());
+}
+
+/// Two are needed and ask for the same, but only the second is needed where a node is left.
+#[test]
+fn one_that_is_needed_behind_one_that_has_no_node() {
+    let mirror = run(vec![
+        join("0", 1, 2),
+        submit(1, piped(1, End::Write, mem(0))),
+        drain("0"),
+        Event::Recovered {
+            job: JobId(2),
+            request: piped(2, End::Write, mem(0)),
+            node: node_name("3"),
+            indices: Vec::new(),
+        },
+        submit(3, piped(2, End::Read, mem(1))),
+        submit(4, piped(1, End::Read, mem(1))),
+    ]);
+    assert_eq!(mirror.queued(), BTreeSet::from([JobId(3)]));
+}
