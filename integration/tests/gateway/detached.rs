@@ -10,7 +10,7 @@ use std::{
 use integration::{Listener, Session, Way, Witness, begin, finish};
 use serde_json::Value;
 
-use crate::support::{ONE_CPU, SYSTEM_FAILURE, assert_says, next_gateway};
+use crate::support::{ONE_CPU, SYSTEM_FAILURE, assert_says, next_gateway, until};
 
 /// `redirector submit OPTIONS`
 pub(crate) fn submit_command(session: &Session, options: &[&str]) -> Command {
@@ -310,4 +310,19 @@ fn purged_jobs_are_gone_with_their_output() {
     assert_eq!(state(&session, &running), "running");
     witness.order("exit 0");
     session.ask(["wait", &running]).expect_success("the job that ran");
+}
+
+/// However much else the gateway has to do meanwhile.
+#[test]
+fn an_agent_that_cannot_be_started_is_tried_again() {
+    let session = Session::new("");
+    let obstacle = session.state().join("agent.log");
+    fs::create_dir(&obstacle).expect("a new name");
+    let id = submit(&session, &["--", "true"]);
+    let explained = || session.ask(["explain", &id]).expect_success("explain").text();
+    until("it is said that there is no agent", || explained().contains("no agent can run"));
+    fs::remove_dir(&obstacle).expect("it is empty");
+    // Each question is something for the gateway to do.
+    until("the job has run", || state(&session, &id) == "finished");
+    assert_eq!(record(&session, &id)["exit_code"], 0);
 }

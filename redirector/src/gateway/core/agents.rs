@@ -18,7 +18,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -42,6 +42,9 @@ use crate::{
 /// From SIGTERM to SIGKILL.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 
+/// Pause before an agent that could not be started is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// The core's side of this computer's agent.
 #[derive(Default)]
 pub(super) struct Agents {
@@ -52,6 +55,8 @@ pub(super) struct Agents {
     assigned: Vec<JobId>,
     /// Why no agent could be reached, last time.
     pub(super) problem: Option<String>,
+    /// When to try again.
+    retry: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -99,6 +104,7 @@ impl Core {
 
     fn connect(&mut self, if_none: IfNone) {
         if matches!(self.agents.link, Link::Down) {
+            self.agents.retry = None;
             self.agents.link = Link::Connecting;
             agents::connect(self.setup.state.clone(), self.setup.messages.clone(), if_none);
         }
@@ -198,7 +204,7 @@ impl Core {
         if let Some(problem) = problem {
             tracing::error!("{problem}");
             self.agents.problem = Some(problem);
-            // It was just tried; the run loop tries again after a pause.
+            self.agents.retry = Some(Instant::now() + RETRY);
             return;
         }
         if self.needs_agent() {
@@ -212,9 +218,11 @@ impl Core {
             || self.live.values().any(|live| live.is_detached() && live.state == State::Running)
     }
 
-    /// Whether an agent is needed and could not be reached.
-    pub(super) fn misses_agent(&self) -> bool {
-        self.agents.problem.is_some() && matches!(self.agents.link, Link::Down)
+    /// When an agent that could not be reached is to be tried again, if that is needed.
+    pub(super) fn next_agent(&self) -> Option<Instant> {
+        // Looked at before all live jobs are.
+        let retry = self.agents.retry.filter(|_| matches!(self.agents.link, Link::Down))?;
+        self.needs_agent().then_some(retry)
     }
 
     pub(super) fn agent_ended(&mut self, ended: Ended) {

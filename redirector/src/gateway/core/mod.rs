@@ -51,9 +51,6 @@ const BATCH: usize = 256;
 /// Pause before a journal that could not be written is tried again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
-/// Pause before an agent that could not be started is tried again.
-const AGENT_RETRY: Duration = Duration::from_secs(5);
-
 /// What the core needs to start.
 pub(super) struct Setup {
     pub store: Store,
@@ -182,9 +179,7 @@ impl Core {
                     self.last_activity = Instant::now();
                 }
                 () = tokio::time::sleep(JOURNAL_RETRY), if self.journal.is_behind() => self.commit(),
-                () = tokio::time::sleep(AGENT_RETRY), if self.misses_agent() && self.needs_agent() => {
-                    self.connect_agent();
-                }
+                () = until(self.next_agent()) => self.connect_agent(),
                 () = until(self.measuring.next()) => self.measure(),
                 () = tokio::time::sleep_until(self.stall.next_look().into()), if !self.stall.queued.is_empty() => {
                     self.look_for_stall();
