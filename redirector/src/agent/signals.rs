@@ -1,13 +1,13 @@
 //! Signals that are meant for the command but are sent to this process.
 //!
-//! They are blocked and read from a signalfd, so that one `poll` waits for them
-//! together with everything else. What this process was started with (a blocked
+//! They are blocked and wait until they are taken, one chosen kind at a time; a signalfd lets
+//! one `poll` wait for them together with everything else. What this process was started with (a blocked
 //! signal, an ignored one) is the command's to inherit and is left alone.
 
 use std::{
     ffi::c_int,
     io, mem,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
 
@@ -58,11 +58,14 @@ impl Inherited {
     }
 }
 
-/// A signal that this process received.
+/// Where `signal` is in a set of signals, as the kernel has it.
+pub const fn bit(signal: c_int) -> u64 {
+    1 << (signal - 1)
+}
+
+/// A signal that was pending and is not any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Its number.
-    pub signal: c_int,
+pub struct Taken {
     /// Whether the kernel sent it: a terminal does, to all of its foreground group.
     pub from_kernel: bool,
 }
@@ -70,6 +73,8 @@ pub struct Received {
 /// Catches the forwarded signals and SIGCHLD for as long as it lives.
 pub struct Catcher {
     descriptor: OwnedFd,
+    /// As [`bit`]s.
+    caught: u64,
     inherited: Inherited,
 }
 
@@ -86,23 +91,25 @@ impl Catcher {
                 // An ignored SIGCHLD would have the kernel throw exit statuses away.
                 libc::signal(libc::SIGCHLD, libc::SIG_DFL);
             }
-            let mut caught: libc::sigset_t = mem::zeroed();
-            libc::sigemptyset(&raw mut caught);
-            libc::sigaddset(&raw mut caught, libc::SIGCHLD);
+            let mut set: libc::sigset_t = mem::zeroed();
+            libc::sigemptyset(&raw mut set);
+            libc::sigaddset(&raw mut set, libc::SIGCHLD);
+            let mut caught = bit(libc::SIGCHLD);
             for signal in FORWARDED {
                 let already_blocked = libc::sigismember(&raw const mask, signal) == 1;
                 if !already_blocked && disposition(signal) != libc::SIG_IGN {
-                    libc::sigaddset(&raw mut caught, signal);
+                    libc::sigaddset(&raw mut set, signal);
+                    caught |= bit(signal);
                 }
             }
-            libc::sigprocmask(libc::SIG_BLOCK, &raw const caught, ptr::null_mut());
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut());
             let descriptor =
-                libc::signalfd(-1, &raw const caught, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+                libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
             if descriptor < 0 {
                 return Err(io::Error::last_os_error());
             }
             let descriptor = super::above_standard(OwnedFd::from_raw_fd(descriptor))?;
-            Ok(Self { descriptor, inherited: Inherited { mask, children_ignored } })
+            Ok(Self { descriptor, caught, inherited: Inherited { mask, children_ignored } })
         }
     }
 
@@ -118,18 +125,35 @@ impl Catcher {
         &self.inherited
     }
 
-    /// The next signal, if one is there.
-    pub fn next(&self) -> Option<Received> {
-        // SAFETY: signalfd_siginfo is plain data for which all zeroes is a value,
-        // and the kernel writes whole records only.
+    /// The caught signals that wait to be taken, as [`bit`]s.
+    pub fn pending(&self) -> u64 {
+        let mut pending = 0_u64;
+        // SAFETY: the kernel writes as many bytes as it is told that the set has.
         unsafe {
-            let mut info: libc::signalfd_siginfo = mem::zeroed();
-            let size = mem::size_of_val(&info);
-            let read = libc::read(self.descriptor.as_raw_fd(), (&raw mut info).cast(), size);
-            (read == size as isize).then_some(Received {
-                signal: info.ssi_signo as c_int,
-                from_kernel: info.ssi_code == libc::SI_KERNEL,
-            })
+            libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, mem::size_of_val(&pending));
+        }
+        pending & self.caught
+    }
+
+    /// The caught signal of the lowest number that waits to be taken.
+    pub fn first_pending(&self) -> Option<c_int> {
+        let pending = self.pending();
+        (pending != 0).then(|| pending.trailing_zeros() as c_int + 1)
+    }
+
+    /// Takes `signal`, if it is pending. The caller names one that this catches.
+    pub fn take(&self, signal: c_int) -> Option<Taken> {
+        debug_assert!(self.caught & bit(signal) != 0);
+        // SAFETY: the set is made before it is read and the kernel fills the information in;
+        // both, and the time, are live variables, for which all zeroes is a value.
+        unsafe {
+            let mut only: libc::sigset_t = mem::zeroed();
+            libc::sigaddset(&raw mut only, signal);
+            let mut info: libc::siginfo_t = mem::zeroed();
+            let at_once: libc::timespec = mem::zeroed();
+            let taken =
+                libc::sigtimedwait(&raw const only, &raw mut info, &raw const at_once) == signal;
+            taken.then_some(Taken { from_kernel: info.si_code == libc::SI_KERNEL })
         }
     }
 }

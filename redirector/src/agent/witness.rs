@@ -49,13 +49,10 @@ impl Witness {
         }
     }
 
-    /// The signals that the group got since this witness was made, bit `n - 1` for signal `n`.
+    /// The signals that the group got since this witness was made, as
+    /// [`bit`](super::signals::bit)s.
     pub fn pending(&self) -> u64 {
-        // A signal to a group is given to its members one by one under the kernel's
-        // list of tasks' lock. setpgid takes the same lock exclusively, so that when
-        // it returns, a signal that this process has is also pending at the witness.
-        // SAFETY: asks for the group in which this process is already.
-        unsafe { libc::setpgid(0, libc::getpgrp()) };
+        settle();
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let mask = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -78,6 +75,15 @@ impl Drop for Witness {
         // cloned without a signal to its parent.
         unsafe { libc::waitpid(self.pid, ptr::null_mut(), libc::__WALL) };
     }
+}
+
+/// Has a signal that one member of this process's group has got reach all of them.
+///
+/// It is given to them one by one under the lock of the kernel's list of tasks. setpgid takes
+/// the same lock exclusively, so that nobody is left out when it returns.
+pub fn settle() {
+    // SAFETY: asks for the group in which this process is already.
+    unsafe { libc::setpgid(0, libc::getpgrp()) };
 }
 
 extern "C" fn stand(parent: *mut c_void) -> c_int {

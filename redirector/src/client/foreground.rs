@@ -31,12 +31,12 @@ pub(super) fn run(command: &Command, catcher: &Catcher) -> io::Result<(Outcome, 
             Ok(_) | Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(error) => panic!("poll on an own descriptor: {error}"),
         }
-        while let Some(received) = catcher.next() {
+        while let Some(received) = group.next(catcher) {
             if received.signal == libc::SIGCHLD {
                 if let Some(end) = follow(&process) {
                     return Ok(end);
                 }
-            } else if !group.has_got(received.signal, received.from_kernel) {
+            } else if !received.reached_group {
                 process.signal(received.signal);
             }
         }

@@ -46,7 +46,6 @@ pub(super) struct Client {
     /// Where a core file of this process may be left.
     scratch: PathBuf,
     token: String,
-    group: Group,
     watcher: Watcher,
 }
 
@@ -61,32 +60,31 @@ impl Client {
         watcher: Watcher,
     ) -> Self {
         let name = file_name(invocation.program.as_bytes());
-        let (token, group) = (String::new(), Group::default());
-        Self { link, invocation, additions, kind, name, scratch, token, group, watcher }
+        Self { link, invocation, additions, kind, name, scratch, token: String::new(), watcher }
     }
 
     /// Runs the command when it is granted, as often as it is, and ends like it.
     pub(super) fn run(mut self) -> ! {
         loop {
             // While the gateway thinks, so that it costs no time.
-            self.group.watch();
+            self.link.group.watch();
             let (job, grant) = self.wait_for_grant();
             self.prepare_environment(job, &grant);
             let streams = Streams::note();
             self.link.stage = Stage::Running;
             let (outcome, usage) = self.run_command(job, &grant);
-            self.group.dismiss();
+            self.link.group.dismiss();
             match self.report(job, &outcome, usage) {
                 Answer::Over => {
                     self.watcher.end();
-                    drop(self.group);
+                    self.link.group = Group::default();
                     ending::end_like(&outcome, &self.scratch)
                 }
                 Answer::Retry(reason) => {
                     streams.put_back();
                     say(&format!("job {job} ('{}') is tried again: {reason}", self.name));
                     self.link.wait_again();
-                    self.group = Group::default();
+                    self.link.group = Group::default();
                 }
             }
         }
@@ -117,10 +115,14 @@ impl Client {
                 }
                 Event::Message(GatewayMessage::Warning { text }) => say(&text),
                 Event::Message(GatewayMessage::Recorded | GatewayMessage::Retry { .. }) => {}
-                Event::Signal(received) => default_action(received.signal, &self.scratch),
+                Event::Signal(received) => {
+                    if let Some(end) = default_action(received.signal) {
+                        ending::end_like(&end, &self.scratch);
+                    }
+                }
                 Event::NotAccepted(error) => {
                     // The command must not find a child that it has not made.
-                    self.group = Group::default();
+                    self.link.group = Group::default();
                     not_accepted(
                         &self.invocation,
                         Some(self.link.catcher()),
@@ -180,6 +182,14 @@ impl Client {
             environment: self.invocation.environment_pointers(),
             cpus,
         };
+        // To the group or not: the command is not in it yet, and this process stands for it.
+        while self.link.catcher().pending() != 0
+            && let Some(received) = self.link.next_signal()
+        {
+            if let Some(end) = default_action(received.signal) {
+                return (end, Usage::default());
+            }
+        }
         let process = match Process::start(&command, self.link.catcher().inherited()) {
             Ok(process) => process,
             Err(error) => return (self.could_not_start(&error), Usage::default()),
@@ -192,7 +202,7 @@ impl Client {
                     }
                 }
                 Event::Signal(received) => {
-                    if !self.group.has_got(received.signal, received.from_kernel) {
+                    if !received.reached_group {
                         process.signal(received.signal);
                     }
                 }
@@ -256,11 +266,15 @@ impl Client {
     }
 }
 
-/// What `signal` does to a process that has nothing to say about it.
-fn default_action(signal: i32, scratch: &std::path::Path) {
+/// Does what `signal` does to a process that has nothing to say about it; the end that it is to
+/// come to, if that is it.
+fn default_action(signal: i32) -> Option<Outcome> {
     match signal {
-        libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH => {}
-        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => ending::stop_by(signal),
-        _ => ending::end_like(&Outcome::Signaled { signal, core_dumped: false }, scratch),
+        libc::SIGCHLD | libc::SIGCONT | libc::SIGURG | libc::SIGWINCH => None,
+        libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => {
+            ending::stop_by(signal);
+            None
+        }
+        _ => Some(Outcome::Signaled { signal, core_dumped: false }),
     }
 }

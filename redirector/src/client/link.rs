@@ -14,12 +14,13 @@ use nix::{
 };
 
 use super::{
+    group::{Group, Received},
     settings::Settings,
     start_gateway::{self, ensure_gateway},
     wire::{self, Lease},
 };
 use crate::{
-    agent::signals::{Catcher, Received},
+    agent::signals::Catcher,
     model::{JobId, Outcome, Usage},
     place::StateDirectory,
     protocol::{ClientMessage, Finished, GatewayMessage, PipeEnd, Resumption, Stage},
@@ -56,6 +57,8 @@ pub(super) enum Event {
 pub(super) struct Link {
     state: StateDirectory,
     catcher: Catcher,
+    /// Tells signals to this process from those to its group.
+    pub group: Group,
     submission: ClientMessage,
     pipes: Vec<PipeEnd>,
     lease: Option<Lease>,
@@ -102,6 +105,7 @@ impl Link {
             Ok(lease) => Ok(Self {
                 state,
                 catcher,
+                group: Group::default(),
                 submission,
                 pipes,
                 lease: Some(lease),
@@ -190,6 +194,11 @@ impl Link {
         }
     }
 
+    /// The next signal, if one is there; does not wait.
+    pub(super) fn next_signal(&mut self) -> Option<Received> {
+        self.group.next(&self.catcher)
+    }
+
     /// Waits for the gateway's bytes, a signal or the next attempt.
     fn wait(&mut self) -> Option<Received> {
         let signals = self.catcher.as_fd();
@@ -210,7 +219,7 @@ impl Link {
         if gateway && let Some(lease) = &mut self.lease {
             lease.fill();
         }
-        signal.then(|| self.catcher.next()).flatten()
+        if signal { self.next_signal() } else { None }
     }
 
     fn lose(&mut self, error: Error) {
