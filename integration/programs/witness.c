@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 static const int CAUGHT[] = {SIGHUP,  SIGINT,  SIGQUIT,  SIGTERM,
-                             SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+                             SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT,
+                             SIGPWR};
 static int connection;
 
 static void say(const char *word)
