@@ -107,11 +107,13 @@ pub(super) fn submit(
             not_accepted(&invocation, None, &name, &format!("cannot catch signals: {error}"))
         }
     };
-    let kind = submission.spec.kind;
+    let (kind, may_be_retried) = (submission.spec.kind, !submission.spec.retries.is_none());
     let pipes = submission.pipes.clone();
     let scratch = state.path().to_owned();
     match Link::submit(state, catcher, ClientMessage::Submit(Box::new(submission)), pipes) {
-        Ok(link) => Client::new(link, invocation, additions, kind, scratch, watcher).run(),
+        Ok(link) => {
+            Client::new(link, invocation, additions, kind, may_be_retried, scratch, watcher).run()
+        }
         Err(failed) => {
             let (error, catcher) = *failed;
             not_accepted(&invocation, Some(&catcher), &name, &error.to_string())

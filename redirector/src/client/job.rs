@@ -42,6 +42,7 @@ pub(super) struct Client {
     invocation: Invocation,
     additions: Additions,
     kind: Kind,
+    may_be_retried: bool,
     name: String,
     /// Where a core file of this process may be left.
     scratch: PathBuf,
@@ -50,17 +51,28 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// For the job that `link` has submitted.
+    /// For the job that `link` has submitted, which is tried once or `may_be_retried`.
     pub(super) fn new(
         link: Link,
         invocation: Invocation,
         additions: Additions,
         kind: Kind,
+        may_be_retried: bool,
         scratch: PathBuf,
         watcher: Watcher,
     ) -> Self {
         let name = file_name(invocation.program.as_bytes());
-        Self { link, invocation, additions, kind, name, scratch, token: String::new(), watcher }
+        Self {
+            link,
+            invocation,
+            additions,
+            kind,
+            may_be_retried,
+            name,
+            scratch,
+            token: String::new(),
+            watcher,
+        }
     }
 
     /// Runs the command when it is granted, as often as it is, and ends like it.
@@ -70,7 +82,7 @@ impl Client {
             self.link.group.watch();
             let (job, grant) = self.wait_for_grant();
             self.prepare_environment(job, &grant);
-            let streams = Streams::note();
+            let streams = self.may_be_retried.then(Streams::note);
             self.link.stage = Stage::Running;
             let (outcome, usage) = self.run_command(job, &grant);
             self.link.group.dismiss();
@@ -81,7 +93,9 @@ impl Client {
                     ending::end_like(&outcome, &self.scratch)
                 }
                 Answer::Retry(reason) => {
-                    streams.put_back();
+                    if let Some(streams) = streams {
+                        streams.put_back();
+                    }
                     say(&format!("job {job} ('{}') is tried again: {reason}", self.name));
                     self.link.wait_again();
                     self.link.group = Group::default();
