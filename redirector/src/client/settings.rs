@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    config::{Config, MODE_VARIABLE, Mode, OnFailure},
-    place,
-};
+use crate::config::{Config, MODE_VARIABLE, Mode, OnFailure};
 
 /// What a client does when its gateway fails it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +36,7 @@ pub(super) fn mode() -> Mode {
     if let Some(mode) = Mode::from_word(&variable) {
         return mode;
     }
-    if variable.is_empty() && place::configuration().is_none() {
+    if variable.is_empty() && !Config::may_set("mode") {
         return Mode::Local;
     }
     match Config::load() {

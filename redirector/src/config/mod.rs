@@ -194,15 +194,18 @@ impl Config {
     /// The configuration that counts here and now.
     pub fn load() -> Result<Self, Error> {
         let mut config = Self::default();
-        if let Some(file) = place::configuration() {
+        for file in files_here() {
             config.read(&file)?;
-            let own = file.with_file_name(format!("redirector.{}.toml", place::host_name()));
-            if own.exists() {
-                config.read(&own)?;
-            }
         }
         config.read_environment()?;
         Ok(config)
+    }
+
+    /// Whether a file that counts here and now may set `name`. Looking for the word costs a
+    /// command much less than having all of the file understood.
+    pub fn may_set(name: &str) -> bool {
+        let files = files_here();
+        files.iter().any(|file| fs::read(file).is_ok_and(|text| may_name(&text, name)))
     }
 
     fn read(&mut self, path: &Path) -> Result<(), Error> {
@@ -235,6 +238,18 @@ impl Config {
         self.files.push(path.to_owned());
         Ok(())
     }
+}
+
+/// The file that counts here and now, and the computer's own beside it.
+fn files_here() -> Vec<PathBuf> {
+    let Some(file) = place::configuration() else { return Vec::new() };
+    let own = file.with_file_name(format!("redirector.{}.toml", place::host_name()));
+    if own.exists() { vec![file, own] } else { vec![file] }
+}
+
+/// Whether the key `name` may be in `text`; keys can be written with escapes (TOML 1.0, "Keys").
+fn may_name(text: &[u8], name: &str) -> bool {
+    text.contains(&b'\\') || text.windows(name.len()).any(|part| part == name.as_bytes())
 }
 
 impl OnFailure {
@@ -291,6 +306,19 @@ mod tests {
             node.pools.iter().map(|(name, pool)| (name.as_str(), pool.value)).collect();
         assert_eq!(pools, [("licence", Amount::whole(2)), ("scratch", Amount(5_000))]);
         assert_eq!(config.client.mode.value, Mode::DryRun);
+    }
+
+    #[test]
+    fn a_key_is_found_however_it_is_written() {
+        for text in [
+            "[client]\nmode = \"dry-run\"\n",
+            "client.mode=\"local\"",
+            "[client]\n\"m\\u006fde\"=1",
+        ] {
+            assert!(may_name(text.as_bytes(), "mode"), "{text}");
+        }
+        assert!(!may_name(b"[client]\non_failure = \"fail\"\n", "mode"));
+        assert!(!may_name(b"", "mode"));
     }
 
     #[test]
