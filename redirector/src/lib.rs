@@ -24,6 +24,7 @@ pub mod detached;
 pub mod dispatcher;
 pub mod gateway;
 mod inherited;
+pub mod mapfile;
 pub mod model;
 pub mod node;
 mod open_files;
