@@ -2,6 +2,7 @@
 
 mod after;
 mod agent;
+mod asked;
 mod cancel;
 mod completions;
 mod config;
