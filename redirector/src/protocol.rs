@@ -14,6 +14,15 @@
 //!   ◄──────────────────────── Recorded   or Retry: another Granted will follow
 //! ```
 //!
+//! A job that another node has room for is placed there instead:
+//!
+//! ```text
+//!   ◄────────────────────────── Placed
+//!   Begin ────────────────────────────►  the node's agent runs the command
+//!   ═══ POST /v1/jobs/ID/attach ═══════  its descriptors' bytes ([`crate::stdio`])
+//!   ◄─────────────────────────── Ended   journalled; or Retry
+//! ```
+//!
 //! An attempt is told by its number, so that a client that comes back with an outcome for which
 //! it has not heard `Retry` is told so again, and the next attempt is not taken for ended.
 //!
@@ -22,10 +31,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Job, JobId, Outcome, Resources, Spec, Text, Timestamp, Usage};
+use crate::{
+    agent::protocol::AttachedDescriptor,
+    model::{Job, JobId, NodeName, Outcome, Resources, Spec, Text, Timestamp, Usage},
+};
 
 /// Where leases are asked for.
 pub const LEASE_PATH: &str = "/v1/lease";
+
+/// Where a client attaches to a job on another node: `POST`, with `Upgrade: redirector-stdio`;
+/// the query names the `attempt` and the job's `token`.
+pub fn attach_path(job: JobId) -> String {
+    format!("/v1/jobs/{job}/attach")
+}
+
+/// What a client upgrades to at [`attach_path`].
+pub const ATTACH_PROTOCOL: &str = "redirector-stdio";
 
 /// Word that a gateway writes to its standard output when it listens, to whoever
 /// started it.
@@ -42,6 +63,21 @@ pub enum ClientMessage {
     Resume(Resumption),
     /// The command ended.
     Finished(Finished),
+    /// The command may be run on the node where it was placed.
+    Begin(Box<Beginning>),
+}
+
+/// What an agent must know of a command that its client has inherited.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beginning {
+    /// The attempt, as its [`Grant`] had it.
+    pub attempt: u32,
+    /// The whole environment: `NAME=VALUE` entries, in their order.
+    pub environment: Vec<Text>,
+    /// `umask`.
+    pub umask: u32,
+    /// The descriptors that it has.
+    pub descriptors: Vec<AttachedDescriptor>,
 }
 
 /// A new job, and what the gateway must know to place it.
@@ -178,6 +214,22 @@ pub enum GatewayMessage {
     },
     /// The outcome is journalled.
     Recorded,
+    /// Another node is to run the command: say [`ClientMessage::Begin`] and attach.
+    Placed {
+        /// Which.
+        node: NodeName,
+        /// What it may use there.
+        grant: Grant,
+    },
+    /// The command ended on the node where it was placed, and that is journalled.
+    Ended {
+        /// The attempt.
+        attempt: u32,
+        /// How.
+        outcome: Outcome,
+        /// What it used.
+        usage: Usage,
+    },
 }
 
 /// Body of `POST /v1/jobs`: jobs for which nobody waits.
@@ -190,6 +242,9 @@ pub struct DetachedSubmission {
     /// What the elements are; none: one job, as `spec` has it.
     #[serde(default)]
     pub elements: Option<Elements>,
+    /// The node that each element runs on, in the elements' order; none: as `spec` has it.
+    #[serde(default)]
+    pub hosts: Vec<NodeName>,
     /// The command's environment: `NAME=VALUE` entries, in their order.
     pub environment: Vec<Text>,
     /// `umask`.

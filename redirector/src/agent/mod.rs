@@ -28,6 +28,7 @@ pub mod invocation;
 pub(crate) mod job_processes;
 pub mod memory;
 mod predecessors;
+pub(crate) mod probe;
 pub mod process;
 pub(crate) mod processes;
 pub mod protocol;

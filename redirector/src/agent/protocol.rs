@@ -12,13 +12,21 @@
 //!   ◄─────────────────────────── Ended    repeated after each Hello until it is acknowledged
 //!   Acknowledge ────────────────►         forgets the attempt
 //!   End ────────────────────────►         SIGTERM, grace, SIGKILL to all of it
+//!   Probe ──────────────────────►         looks for programs and directories
+//!   ◄────────────────────────── Probed
 //! ```
+//!
+//! An attempt for which somebody waits elsewhere has pipes instead of output files
+//! ([`Assignment::attached`]); what goes through them travels beside these lines ([`crate::stdio`]).
 //!
 //! The agent goes on when the connection is cut, and keeps what it knows for the next one.
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{JobId, Outcome, Text, Timestamp, Usage};
+use crate::{
+    model::{JobId, Outcome, Text, Timestamp, Usage},
+    node,
+};
 
 /// One try at one job: what nothing is done twice for.
 #[derive(
@@ -61,8 +69,63 @@ pub enum Order {
         /// Which one.
         attempt: AttemptId,
     },
+    /// Look for these.
+    Probe(Probe),
     /// Go as soon as nothing runs and everything is acknowledged.
     Leave,
+}
+
+/// What a job would need to find on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Programs, by path or, without a slash, by name.
+    #[serde(default)]
+    pub programs: Vec<Text>,
+    /// Directories.
+    #[serde(default)]
+    pub directories: Vec<Text>,
+}
+
+/// What of a [`Probe`] there is, in the same order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// What was asked.
+    pub probe: Probe,
+    /// Where each program is; `None`: it is not there, or cannot be run.
+    pub programs: Vec<Option<Text>>,
+    /// What tells each directory from others; `None`: it is not there.
+    pub directories: Vec<Option<Identity>>,
+}
+
+/// What a directory has in common on all computers that share its file system, and hardly
+/// with one on another file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its inode number.
+    pub inode: u64,
+    /// When its entries changed last, in nanoseconds since 1970.
+    pub modified: i128,
+}
+
+/// A descriptor of an attempt that is attached to one of a process elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachedDescriptor {
+    /// The number that the command knows it by.
+    pub number: i32,
+    /// What the command does with it.
+    pub direction: Direction,
+}
+
+/// What a command does with a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// It reads what is sent to it.
+    Reads,
+    /// It writes what is fetched from it.
+    Writes,
+    /// It is `/dev/null` on both sides.
+    Null,
 }
 
 /// All that an agent needs to run one attempt.
@@ -88,6 +151,13 @@ pub struct Assignment {
     pub stdout: Text,
     /// The file to which standard error is appended.
     pub stderr: Text,
+    /// Its descriptors, if somebody waits for it elsewhere; then it has no output files, and
+    /// those of the standard three that are not named here are closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<Vec<AttachedDescriptor>>,
+    /// Lines for `/bin/sh` that prepare the node for the command (`module load …`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Text>,
     /// Most memory that its processes may have together, in bytes; 0: any.
     #[serde(default)]
     pub mem: u64,
@@ -122,9 +192,33 @@ pub enum Report {
         /// Attempts that have ended and are not acknowledged; an [`Report::Ended`] follows
         /// for each.
         ended: Vec<AttemptId>,
+        /// What its computer has for jobs; an agent on the gateway's own computer does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        facts: Option<Box<node::Facts>>,
     },
+    /// Answer to [`Order::Probe`].
+    Probed(Probed),
+    /// Something that the agent, or a program on its node, has to say.
+    Log(LogRecord),
     /// An attempt ended, and nothing is left of its processes.
     Ended(Box<Ended>),
+}
+
+/// A line of a node's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// When.
+    pub at: Timestamp,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// The job that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// What is said.
+    pub message: String,
+    /// Further facts, by name.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub fields: serde_json::Map<String, serde_json::Value>,
 }
 
 /// How an attempt ended.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, io, time::Duration};
 
 use super::{
     attempts::{Attempts, Running},
-    job_processes,
+    job_processes, probe,
     protocol::{Assignment, AttemptId, Ended, Order, Report},
     shepherd::task::{Cause, Said, Task},
     shepherds::{Event, ShepherdId, Shepherds},
@@ -103,6 +103,7 @@ impl Supervisor {
             running: self.attempts.all_running().map(|(attempt, _)| attempt).collect(),
             ended: self.attempts.unacknowledged().map(|ended| ended.attempt).collect(),
             predecessors: self.predecessors.clone(),
+            facts: None,
         };
         let ended = self.attempts.unacknowledged().cloned().map(Box::new).map(Report::Ended);
         std::iter::once(hello).chain(ended).collect()
@@ -130,6 +131,10 @@ impl Supervisor {
             Order::Abandon { attempt } => {
                 self.end(attempt, Cause::Ordered, Duration::ZERO);
                 self.attempts.abandon(attempt);
+            }
+            Order::Probe(probe) => {
+                let path = std::env::var("PATH").ok();
+                return Some(Report::Probed(probe::look(probe, path.as_deref())));
             }
             Order::Leave => self.leaving = self.leaving.or(Some(Reason::Told)),
         }

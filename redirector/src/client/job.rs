@@ -128,7 +128,12 @@ impl Client {
                     ending::end_like(&Outcome::Cancelled { reason }, &self.scratch);
                 }
                 Event::Message(GatewayMessage::Warning { text }) => say(&text),
-                Event::Message(GatewayMessage::Recorded | GatewayMessage::Retry { .. }) => {}
+                Event::Message(
+                    GatewayMessage::Recorded
+                    | GatewayMessage::Retry { .. }
+                    | GatewayMessage::Placed { .. }
+                    | GatewayMessage::Ended { .. },
+                ) => {}
                 Event::Signal(received) => {
                     if let Some(end) = default_action(received.signal) {
                         ending::end_like(&end, &self.scratch);

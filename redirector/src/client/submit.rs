@@ -125,6 +125,7 @@ pub fn prepare(mut invocation: Invocation, mut wishes: Wishes) -> Result<Prepare
         key,
         spec,
         elements,
+        hosts: Vec::new(),
         environment: environment(invocation),
         umask: umask(),
         token,

@@ -27,6 +27,7 @@
 //! ```
 
 mod environment;
+mod hosts;
 mod value;
 
 use std::{
@@ -46,6 +47,7 @@ use crate::{
 
 pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
 pub use environment::{GATEWAY_VARIABLES, MODE_VARIABLE};
+pub use hosts::{Host, Ssh};
 pub use value::Setting;
 
 /// The configuration cannot be used.
@@ -112,6 +114,10 @@ pub struct Config {
     pub node: Node,
     /// `[client]`
     pub client: Client,
+    /// `[ssh]`
+    pub ssh: Ssh,
+    /// `[[hosts]]`, in their order.
+    pub hosts: Vec<Host>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
 }
@@ -185,6 +191,8 @@ impl Default for Config {
                 on_failure: Setting::default_of(OnFailure::RunHere),
                 reconnect: Setting::default_of(Duration::from_hours(1)),
             },
+            ssh: Ssh::default(),
+            hosts: Vec::new(),
             files: Vec::new(),
         }
     }

@@ -1,21 +1,19 @@
-//! The connection to this computer's agent: translates between its lines
+//! Connections to agents: translate between their lines
 //! ([`crate::agent::protocol`]) and the core's messages.
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
 };
 
-use super::message::{AgentHello, Message};
+use super::message::{AgentHello, AgentLink, Message};
 use crate::{
     agent::{
         self,
         protocol::{Order, Report},
     },
+    engine::Channel,
+    model::NodeName,
     place::StateDirectory,
 };
 
@@ -32,8 +30,14 @@ pub(super) enum IfNone {
     Leave,
 }
 
-/// Connects to the agent of `state` and passes on what it says until it is gone.
-pub(super) fn connect(state: StateDirectory, core: UnboundedSender<Message>, if_none: IfNone) {
+/// Connects to the agent of `state` on this computer, the node `node`, and passes on what it
+/// says until it is gone.
+pub(super) fn connect(
+    node: NodeName,
+    state: StateDirectory,
+    core: UnboundedSender<Message>,
+    if_none: IfNone,
+) {
     tokio::spawn(async move {
         let connected = match if_none {
             IfNone::Start => agent::start::connect(&state).await.map(Some),
@@ -41,51 +45,67 @@ pub(super) fn connect(state: StateDirectory, core: UnboundedSender<Message>, if_
         };
         let problem = match connected {
             Ok(Some(stream)) => {
-                serve(stream, &core).await;
+                let (reader, writer) = stream.into_split();
+                converse(&node, reader, writer, None, &core).await;
                 None
             }
             Ok(None) => None,
             Err(error) => Some(format!("no agent can run detached jobs: {error}")),
         };
         // Fails only when the core is gone.
-        drop(core.send(Message::AgentDown { problem }));
+        drop(core.send(Message::AgentDown { node, problem }));
     });
 }
 
-async fn serve(stream: UnixStream, core: &UnboundedSender<Message>) {
-    let (reader, writer) = stream.into_split();
+/// Passes on orders and reports until the agent of `node` is gone.
+pub(super) async fn converse(
+    node: &NodeName,
+    reader: impl AsyncRead + Unpin,
+    writer: impl AsyncWrite + Unpin,
+    channel: Option<Channel>,
+    core: &UnboundedSender<Message>,
+) {
     let (orders, queue) = mpsc::unbounded_channel();
     tokio::select! {
-        () = listen(reader, orders, core) => {}
+        () = listen(node, reader, AgentLink { orders, channel }, core) => {}
         () = speak(writer, queue) => {}
     }
 }
 
 async fn listen(
-    reader: OwnedReadHalf,
-    orders: UnboundedSender<Order>,
+    node: &NodeName,
+    reader: impl AsyncRead + Unpin,
+    link: AgentLink,
     core: &UnboundedSender<Message>,
 ) {
     let mut lines = BufReader::with_capacity(BUFFER, reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        let message = match serde_json::from_str(&line) {
-            Ok(Report::Hello { instance, predecessors, running, ended }) => Message::AgentUp {
-                hello: AgentHello { instance, predecessors, running, ended },
-                orders: orders.clone(),
-            },
-            Ok(Report::Ended(ended)) => Message::AgentEnded { ended },
+        let report = match serde_json::from_str(&line) {
+            Ok(report) => report,
             Err(error) => {
-                tracing::error!("the agent said what does not parse ({error}): {line}");
+                tracing::error!("the agent of {node} said what does not parse ({error}): {line}");
                 return;
             }
         };
-        if core.send(message).is_err() {
+        if core.send(message(node.clone(), report, &link)).is_err() {
             return;
         }
     }
 }
 
-async fn speak(mut writer: OwnedWriteHalf, mut queue: UnboundedReceiver<Order>) {
+fn message(node: NodeName, report: Report, link: &AgentLink) -> Message {
+    match report {
+        Report::Hello { instance, predecessors, running, ended, facts } => Message::AgentUp {
+            hello: AgentHello { node, instance, predecessors, running, ended, facts },
+            link: link.clone(),
+        },
+        Report::Ended(ended) => Message::AgentEnded { node, ended },
+        Report::Probed(probed) => Message::AgentProbed { node, probed },
+        Report::Log(record) => Message::AgentLog { node, record },
+    }
+}
+
+async fn speak(mut writer: impl AsyncWrite + Unpin, mut queue: UnboundedReceiver<Order>) {
     let mut batch = Vec::with_capacity(ORDERS);
     let mut lines = Vec::new();
     while queue.recv_many(&mut batch, ORDERS).await > 0 {
@@ -94,7 +114,7 @@ async fn speak(mut writer: OwnedWriteHalf, mut queue: UnboundedReceiver<Order>) 
             serde_json::to_writer(&mut lines, &order).expect("orders have string keys only");
             lines.push(b'\n');
         }
-        if writer.write_all(&lines).await.is_err() {
+        if writer.write_all(&lines).await.is_err() || writer.flush().await.is_err() {
             return;
         }
     }

@@ -48,8 +48,8 @@ pub(super) async fn lease(
     service.tell(match first {
         ClientMessage::Submit(submission) => Message::Submit { submission, lease, reply },
         ClientMessage::Resume(resumption) => Message::Resume { resumption, lease, reply },
-        ClientMessage::Finished(_) => {
-            return Err(Failure::new(400, "expected submit or resume, found finished"));
+        ClientMessage::Finished(_) | ClientMessage::Begin(_) => {
+            return Err(Failure::new(400, "a lease begins with submit or resume"));
         }
     })?;
     let job = answer.await.map_err(|_| Service::leaving())??;
@@ -60,10 +60,13 @@ pub(super) async fn lease(
 /// Passes on what the client says; its silence, too.
 async fn listen(service: Service, job: JobId, lease: LeaseId, mut lines: Lines) {
     while let Ok(Some(message)) = lines.next().await {
-        if let ClientMessage::Finished(finished) = message {
-            // Fails only when the core is gone, which the client sees by itself.
-            drop(service.tell(Message::Finished { job, lease, finished }));
-        }
+        let message = match message {
+            ClientMessage::Finished(finished) => Message::Finished { job, lease, finished },
+            ClientMessage::Begin(beginning) => Message::Begin { job, lease, beginning },
+            ClientMessage::Submit(_) | ClientMessage::Resume(_) => continue,
+        };
+        // Fails only when the core is gone, which the client sees by itself.
+        drop(service.tell(message));
     }
     drop(service.tell(Message::LeaseClosed { job, lease }));
 }

@@ -4,11 +4,13 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::core::progress::Watching;
 use crate::{
-    agent::protocol::{AttemptId, Ended, Order},
-    model::{Job, JobId},
+    agent::protocol::{AttemptId, Ended, LogRecord, Order, Probed},
+    engine::Channel,
+    model::{Job, JobId, NodeName},
+    node,
     protocol::{
-        DetachedSubmission, Explained, Finished, GatewayMessage, NodeStatus, Problem, Purged,
-        Resumption, Status, Submission, Submitted,
+        Beginning, DetachedSubmission, Explained, Finished, GatewayMessage, NodeStatus, Problem,
+        Purged, Resumption, Status, Submission, Submitted,
     },
     store::{self, Filter, Retention},
 };
@@ -28,12 +30,24 @@ pub(super) struct Lease {
 /// The agent's first message: which process it is, and which attempts it knows.
 #[derive(Debug)]
 pub(super) struct AgentHello {
+    /// The node that it is on.
+    pub node: NodeName,
     pub instance: String,
     /// Agents that left in good order before it came.
     pub predecessors: Vec<String>,
     pub running: Vec<AttemptId>,
     /// Ended and not acknowledged; how is told in messages that follow.
     pub ended: Vec<AttemptId>,
+    /// What its node has for jobs, if it is not the gateway's own computer.
+    pub facts: Option<Box<node::Facts>>,
+}
+
+/// What the core has of a connection to an agent.
+#[derive(Clone, Debug)]
+pub(super) struct AgentLink {
+    pub orders: UnboundedSender<Order>,
+    /// For streams beside the orders, if the agent is on another computer.
+    pub channel: Option<Channel>,
 }
 
 /// Where an answer goes; whoever asked may have gone.
@@ -107,11 +121,19 @@ pub(super) enum Message {
     /// It is time to forget what is old.
     KeepHouse,
     /// An agent has said what it runs.
-    AgentUp { hello: AgentHello, orders: UnboundedSender<Order> },
+    AgentUp { hello: AgentHello, link: AgentLink },
     /// An attempt that an agent ran has ended.
-    AgentEnded { ended: Box<Ended> },
+    AgentEnded { node: NodeName, ended: Box<Ended> },
+    /// An agent has looked for what jobs need.
+    AgentProbed { node: NodeName, probed: Probed },
+    /// An agent, or a program on its node, has something to say.
+    AgentLog { node: NodeName, record: LogRecord },
     /// The connection to the agent is gone, or there never was one.
-    AgentDown { problem: Option<String> },
+    AgentDown { node: NodeName, problem: Option<String> },
+    /// The client of a job that was placed on another node says what it has inherited.
+    Begin { job: JobId, lease: LeaseId, beginning: Box<Beginning> },
+    /// A client wants the bytes of its job's descriptors, by the job's token.
+    Attach { job: JobId, attempt: u32, token: String, reply: Reply<Result<Channel, Failure>> },
     /// Nothing is left of attempts that an agent ran which was killed.
     AttemptsLost { attempts: Vec<AttemptId> },
     /// A leased job has run for as long as it may.

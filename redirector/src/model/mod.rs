@@ -18,7 +18,7 @@ pub use pipeline_name::pipeline_name;
 pub use pool::{InvalidPoolName, Pool, PoolName};
 pub use resources::{Amount, Resources};
 pub use retries::{Cause, Retries};
-pub use spec::{Condition, Dependency, Element, Kind, Rule, Spec};
+pub use spec::{Condition, Dependency, Element, Kind, Placement, Rule, Spec};
 pub use state::{Outcome, State};
 pub use text::{Text, file_name, shell_line};
 pub use usage::Usage;

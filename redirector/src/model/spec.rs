@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Resources, Retries, Text};
+use super::{JobId, NodeName, Resources, Retries, Text};
 
 /// What a job is to its listing and to the dispatcher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +112,34 @@ impl Condition {
     }
 }
 
+/// Where a job may run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Placement {
+    /// On this node only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<NodeName>,
+    /// On nodes of this pool of nodes only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// On nodes that have all these tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Rather on these nodes than on others: they have its data.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<NodeName>,
+    /// Its inputs are copied to the node, and its outputs back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stage: bool,
+}
+
+impl Placement {
+    /// Whether nothing is asked for.
+    pub fn is_anywhere(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A command and what it needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -149,6 +177,9 @@ pub struct Spec {
     /// its run goes one at a time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sequential: bool,
+    /// Where it may run.
+    #[serde(default, skip_serializing_if = "Placement::is_anywhere")]
+    pub placement: Placement,
     /// `umask` of a detached job; others have their client's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub umask: Option<u32>,

@@ -3,10 +3,13 @@
 //! What the environment of the gateway says goes first, because a site that shares a computer
 //! says it there (Slurm does), and it stays in force for jobs: they get names out of that list.
 
+use serde::{Deserialize, Serialize};
+
 use super::computer::Computer;
 
 /// Whose libraries use the devices, and so which variables choose among them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Vendor {
     /// CUDA.
     #[default]
@@ -16,7 +19,7 @@ pub enum Vendor {
 }
 
 /// The graphics processors of a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gpus {
     /// Whose they are.
     pub vendor: Vendor,

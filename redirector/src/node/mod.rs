@@ -22,6 +22,8 @@ pub mod variables;
 
 use std::{collections::BTreeMap, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 pub use gpus::{Gpus, Vendor};
 
 use self::{computer::Computer, pins::Pins};
@@ -36,7 +38,8 @@ use crate::{
 const FEWEST_SUPERVISORS: u32 = 4;
 
 /// How much there is of something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Capacity {
     /// Pieces: cpus, graphics processors, licences.
     Count(Amount),
@@ -55,7 +58,7 @@ impl Capacity {
 }
 
 /// One thing that jobs use up, and who says how much of it there is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// `cpus`, `mem`, `gpus`, or a name from `[node.pools]`.
     pub name: String,
@@ -66,7 +69,7 @@ pub struct Pool {
 }
 
 /// All that is known of this computer as a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// `cpus` and `mem` first, then `gpus` if there are any, then the others by name.
     pub pools: Vec<Pool>,

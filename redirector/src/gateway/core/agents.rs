@@ -31,7 +31,7 @@ use crate::{
     agent::protocol::{Assignment, AttemptId, Ended, Order},
     gateway::{
         agents::{self, IfNone},
-        message::{AgentHello, Message},
+        message::{AgentHello, AgentLink, Message},
     },
     model::{JobId, Kind, NodeName, Outcome, State, Text, Timestamp},
     place::Stream,
@@ -106,12 +106,14 @@ impl Core {
         if matches!(self.agents.link, Link::Down) {
             self.agents.retry = None;
             self.agents.link = Link::Connecting;
-            agents::connect(self.setup.state.clone(), self.setup.messages.clone(), if_none);
+            let (state, core) = (self.setup.state.clone(), self.setup.messages.clone());
+            agents::connect(self.setup.node.clone(), state, core, if_none);
         }
     }
 
-    pub(super) fn agent_up(&mut self, hello: AgentHello, orders: UnboundedSender<Order>) {
-        let AgentHello { instance, predecessors, running, ended } = hello;
+    pub(super) fn agent_up(&mut self, hello: AgentHello, link: AgentLink) {
+        let AgentHello { instance, predecessors, running, ended, .. } = hello;
+        let AgentLink { orders, .. } = link;
         self.agents.problem = None;
         let is_ours = |attempt: &AttemptId| {
             self.live.get(&attempt.job).is_some_and(|live| {
@@ -312,6 +314,7 @@ impl Core {
             cpus: live.given.cpus.clone(),
             time_limit: spec.time_limit,
             grace: GRACE.as_millis() as u64,
+            ..Assignment::default()
         };
         // Fails only when the agent is gone: its successor is told again.
         drop(orders.send(Order::Start(Box::new(assignment))));

@@ -235,10 +235,15 @@ impl Core {
             Message::Nodes { reply } => drop(reply.send(self.nodes())),
             Message::Purge { retention, reply } => self.purge(retention, reply),
             Message::KeepHouse => self.keep_house(),
-            Message::AgentUp { hello, orders } => self.agent_up(hello, orders),
-            Message::AgentEnded { ended } => self.agent_ended(*ended),
+            Message::AgentUp { hello, link } => self.agent_up(hello, link),
+            Message::AgentEnded { ended, .. } => self.agent_ended(*ended),
+            Message::AgentProbed { .. } | Message::AgentLog { .. } | Message::Begin { .. } => {}
+            Message::Attach { job, reply, .. } => {
+                let reason = format!("job {job} runs on this computer");
+                drop(reply.send(Err(Failure::new(409, reason))));
+            }
             Message::AttemptsLost { attempts } => self.attempts_lost(&attempts),
-            Message::AgentDown { problem } => self.agent_down(problem),
+            Message::AgentDown { problem, .. } => self.agent_down(problem),
             Message::TimeOver { job, attempt } => self.time_over(job, attempt),
             Message::Measured { jobs } => self.measured(jobs),
             Message::Progress { run, reply } => drop(reply.send(self.progress_of(run))),

@@ -1,0 +1,14 @@
+//! Engines start agents on other computers; agents run jobs there.
+//!
+//! ```text
+//!   gateway core ◄── Up, Report…, Down ── engine (ssh, …) ══ a byte stream ══ agent
+//!        └─── Order… ───► orders of the link │
+//!   a client's stdio ──► [`Channel::open`] ──┘ further streams beside them
+//! ```
+//!
+//! An engine sees to it that its node's agent can be talked to: it starts it, connects to it and
+//! connects again when the connection is lost, and tells the core of each.
+
+pub mod channel;
+
+pub use channel::{ByteStream, Channel, Open};
