@@ -7,10 +7,10 @@ use super::{
     asks::Ask,
     job::{Job, State},
     load::Load,
-    nodes::Presence,
     pieces::Indices,
     pipes::{self, Joint},
     queue::{Place, Urgency},
+    sites::Site,
 };
 use crate::model::{JobId, NodeName, PoolName};
 
@@ -33,10 +33,6 @@ impl Dispatcher {
                 return;
             }
         };
-        if let Some(reason) = self.refusal(&ask) {
-            actions.push(Action::Refuse { job: id, reason });
-            return;
-        }
         let (parent, is_piped) = (request.parent, !request.pipes.is_empty());
         let cost = ask.load.dominant_share(self.nodes.largest());
         let tag = self.fair_share.arrive(request.priority, request.share, cost, request.again);
@@ -52,14 +48,19 @@ impl Dispatcher {
 
     /// What a new job asks for, in terms of the nodes and pools that there are.
     fn ask(&mut self, request: &Request) -> Result<Ask, Refusal> {
-        let pin = match &request.node {
-            Some(name) => {
-                let unknown = || Refusal::UnknownNode { node: name.clone() };
-                Some(self.nodes.find(name).ok_or_else(unknown)?)
-            }
-            None => None,
-        };
-        if self.nodes.may_have_any_pool(pin) {
+        let site = self.nodes.add_site(&request.candidates)?;
+        let ask = self.load_of_request(request, site).and_then(|load| {
+            let ask = Ask { load, site, time_limit: request.time_limit };
+            self.refusal(&ask).map_or(Ok(ask), Err)
+        });
+        if ask.is_err() {
+            self.nodes.remove_site(site);
+        }
+        ask
+    }
+
+    fn load_of_request(&mut self, request: &Request, site: Site) -> Result<Load, Refusal> {
+        if self.nodes.may_have_any_pool(site) {
             self.pools.allot(&request.resources);
         }
         let amounts = match request.holds {
@@ -70,8 +71,7 @@ impl Dispatcher {
             let known = self.pools.names().to_vec();
             Refusal::UnknownPool { pool, known }
         })?;
-        let load = self.load(amounts, request);
-        Ok(Ask { load, pin, time_limit: request.time_limit })
+        Ok(self.load(amounts, request))
     }
 
     /// What a job takes that asks for these amounts.
@@ -89,13 +89,13 @@ impl Dispatcher {
 
     /// Why no node can ever run what is asked for, if that is so.
     pub(super) fn refusal(&self, ask: &Ask) -> Option<Refusal> {
-        if self.nodes.may_ever_hold(&ask.load, ask.pin) {
+        if self.nodes.may_ever_hold(ask) {
             return None;
         }
-        if let Some(pin) = ask.pin.filter(|&pin| self.nodes[pin].presence == Presence::Removed) {
-            return Some(Refusal::UnknownNode { node: self.nodes[pin].name.clone() });
-        }
-        let node = &self.nodes[ask.pin.or_else(|| self.nodes.least_too_small(&ask.load))?];
+        let Some(closest) = self.nodes.least_too_small(ask) else {
+            return Some(self.nodes.unknown(self.nodes.named(ask.site)));
+        };
+        let node = &self.nodes[closest];
         let slot = ask.load.first_short(&node.capacity())?;
         Some(Refusal::TooLarge {
             pool: self.pools.names()[slot].clone(),
@@ -120,7 +120,7 @@ impl Dispatcher {
         let node = self.nodes.expect(node);
         self.pools.allot(&request.resources);
         let load = self.load(self.pools.known_load(&request.resources), &request);
-        let ask = Ask { load, pin: Some(node), time_limit: request.time_limit };
+        let ask = Ask { load, site: Site::One(node), time_limit: request.time_limit };
         let parent = request.parent;
         self.add(id, request, ask, 0, now);
         let slots = indices.into_iter();
@@ -158,6 +158,7 @@ impl Dispatcher {
             ask: self.asks.add(ask),
             children: self.strays.remove(&id).unwrap_or(0),
             holds: request.holds,
+            near: request.near,
         };
         self.jobs.insert(id, job);
     }

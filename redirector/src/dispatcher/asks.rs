@@ -3,13 +3,13 @@
 //! A million queued jobs ask for some dozens of different things. A job keeps the position of what
 //! it asks for in this table, which is counted: what nobody asks for any more is forgotten.
 
-use super::{hasher::FastMap, load::Load, nodes::NodeIndex};
+use super::{hasher::FastMap, load::Load, sites::Site};
 
 /// What one job asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Ask {
     pub(super) load: Load,
-    pub(super) pin: Option<NodeIndex>,
+    pub(super) site: Site,
     /// Milliseconds.
     pub(super) time_limit: Option<u64>,
 }

@@ -35,6 +35,7 @@ impl Dispatcher {
             }
         }
         let Some(job) = self.jobs.remove(id) else { return };
+        self.nodes.remove_site(self.asks[job.ask].site);
         self.asks.remove(job.ask);
         if job.children > 0 {
             self.strays.insert(id, job.children);

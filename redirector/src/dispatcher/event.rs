@@ -1,10 +1,10 @@
 //! The dispatcher's vocabulary: what it is told ([`Event`]) and what it decides ([`Action`]).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::Refusal;
+use super::{Candidates, Refusal};
 use crate::model::{JobId, NodeName, PoolName, Resources};
 
 /// Milliseconds since any fixed moment; the caller's clock, which never runs backwards.
@@ -104,8 +104,11 @@ pub enum Event {
 pub struct Request {
     /// How much it holds while it runs.
     pub resources: Resources,
-    /// The only node it may run on, for instance because its client waits there for a lease.
-    pub node: Option<NodeName>,
+    /// The nodes it may run on.
+    pub candidates: Candidates,
+    /// The nodes it had best run on, for instance because its files are there: it starts on one of
+    /// those of its candidates that have room when it is its turn, and else where it would without.
+    pub near: Option<Arc<[NodeName]>>,
     /// The job that spawned it.
     pub parent: Option<JobId>,
     /// When it holds its resources.

@@ -11,6 +11,7 @@ use super::{
     load::Load,
     nodes::Node,
     queue::{LineIndex, Place, Urgency},
+    sites::Site,
 };
 use crate::model::{JobId, NodeName, Pool};
 
@@ -88,10 +89,12 @@ pub enum Refusal {
         /// What nodes have.
         known: Vec<Pool>,
     },
-    /// It asks for a node that nobody has heard of.
-    UnknownNode {
-        /// That name.
-        node: NodeName,
+    /// No node has one of the names that it asks for.
+    UnknownNodes {
+        /// Those names.
+        asked: Vec<NodeName>,
+        /// The names of the nodes that there are, in order.
+        known: Vec<NodeName>,
     },
 }
 
@@ -114,16 +117,43 @@ impl fmt::Display for Refusal {
                      or declare it where a node has it"
                 )
             }
-            Self::UnknownNode { node } => write!(
+            Self::UnknownNodes { asked, .. } if asked.is_empty() => write!(
                 f,
-                "it may run on {node} only, and no node of that name is known: \
-                 correct the name in the whitelist rule, or add the node"
+                "there is no node that it may run on: install its program on one, or relax what \
+                 its whitelist rule asks of nodes"
             ),
+            Self::UnknownNodes { asked, known } => {
+                let (asked, known) = (one_of(asked, "or"), one_of(known, "and"));
+                write!(f, "no node is named {asked}; ")?;
+                match &*known {
+                    "" => write!(f, "there are none at all")?,
+                    known => write!(f, "nodes are {known}")?,
+                }
+                write!(
+                    f,
+                    ": correct the name in the request or the whitelist rule, or add the node"
+                )
+            }
         }
     }
 }
 
 impl std::error::Error for Refusal {}
+
+/// So many names are written out.
+const SOME: usize = 12;
+
+/// `a, b or c`; of many, the first and how many more there are.
+fn one_of(names: &[NodeName], word: &str) -> String {
+    let shown = names.iter().take(SOME).map(ToString::to_string).collect::<Vec<_>>();
+    match (names.len() - shown.len(), &shown[..]) {
+        (0, [first @ .., last]) if !first.is_empty() => {
+            format!("{} {word} {last}", first.join(", "))
+        }
+        (0, _) => shown.join(", "),
+        (more, _) => format!("{} {word} {more} others", shown.join(", ")),
+    }
+}
 
 /// What the dispatcher knows about a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,11 +262,11 @@ impl Dispatcher {
             if let Some(wait) = self.wait_for_place(&line.asks) {
                 return Some(wait);
             }
-            let pins = line.asks.iter().filter_map(|ask| ask.pin);
-            let mut missing = pins.filter(|&pin| !self.nodes[pin].is_open());
-            return Some(Wait::Node {
-                node: missing.next().map(|node| self.nodes[node].name.clone()),
+            let missing = line.asks.iter().find_map(|ask| match ask.site {
+                Site::One(only) => Some(&self.nodes[only]).filter(|node| !node.is_open()),
+                Site::Any | Site::Among(_) => None,
             });
+            return Some(Wait::Node { node: missing.map(|node| node.name.clone()) });
         }
         let homes = self.homes(&line.asks)?;
         let shares = self.shares(&line.asks, &homes);
@@ -253,8 +283,7 @@ impl Dispatcher {
     /// Where a place for a supervisor is missing, if that is what is missing.
     fn wait_for_place(&self, asks: &[Ask]) -> Option<Wait> {
         let ask = asks.iter().find(|ask| !self.nodes.can_hold(ask))?;
-        let closest = || self.nodes.closest(&ask.load, |_| true);
-        let node = &self.nodes[ask.pin.or_else(closest)?];
+        let node = &self.nodes[self.nodes.closest(&ask.load, ask.site, |_| true)?];
         let limit = node.capacity().supervisors;
         let is_full = node.is_open() && ask.load.supervisors > node.free().supervisors;
         is_full.then(|| self.wait_for_room(node, Shortage::Supervisors { limit }))

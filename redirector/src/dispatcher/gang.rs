@@ -22,7 +22,9 @@ use super::{
     job::State,
     nodes::{NodeIndex, Presence},
     pipes::{Ends, Joint},
-    queue::{LineIndex, Place, Urgency},
+    placement::{feasible, together},
+    queue::{LineIndex, NewLine, Place, Urgency},
+    sites::Site,
 };
 use crate::model::JobId;
 
@@ -75,10 +77,10 @@ impl Dispatcher {
     /// Puts jobs, joined by pipes if they are several, into the queue as one unit.
     pub(super) fn enqueue(&mut self, mut members: Vec<JobId>, urgency: Urgency) {
         if members.len() > 1 {
-            // Members that are bound to a node come first: the others are placed around them.
+            // Members that have little choice come first: the others are placed around them.
             members.sort_by_cached_key(|&job| {
                 let ask = self.asks[self.jobs[job].ask];
-                (ask.pin.is_none(), ask, job)
+                (self.nodes.freedom(ask.site), ask, job)
             });
         }
         for &job in &members {
@@ -91,8 +93,8 @@ impl Dispatcher {
         let insert = |queue: &mut super::Queue, key: &[_]| {
             queue.insert(unit, key, || {
                 let asks = key.iter().map(|&ask| asks[ask]).collect::<std::sync::Arc<[Ask]>>();
-                let is_feasible = super::placement::feasible(nodes, &asks);
-                (asks, is_feasible)
+                let together = together(nodes, &asks).map(|together| together.load);
+                NewLine { feasible: feasible(nodes, &asks), asks, together }
             })
         };
         let line = if let [job] = members[..] {
@@ -244,20 +246,26 @@ impl Dispatcher {
     /// Where a job starts that running jobs may be blocked on: beside them if possible, and even
     /// where nothing is free.
     pub(super) fn place_joiner(&self, job: JobId, ask: &Ask) -> Option<NodeIndex> {
-        if let Some(pin) = ask.pin {
-            let is_there = matches!(self.nodes[pin].presence, Presence::Open | Presence::Draining);
-            return is_there.then_some(pin);
+        if let Site::One(only) = ask.site {
+            let is_there = matches!(self.nodes[only].presence, Presence::Open | Presence::Draining);
+            return is_there.then_some(only);
         }
         let partners =
             self.gang_of(job).into_iter().filter_map(|member| match self.jobs.get(member)?.state {
                 State::Running { node, .. } => Some(node),
                 State::Arriving | State::Queued { .. } => None,
             });
-        let large_enough = partners.filter(|&node| ask.load.fits_in(&self.nodes[node].capacity()));
+        let large_enough = partners.filter(|&node| {
+            self.nodes.allows(ask.site, node) && ask.load.fits_in(&self.nodes[node].capacity())
+        });
         let beside = large_enough.collect::<BTreeSet<_>>();
         let open = beside.iter().copied().find(|&node| self.nodes[node].is_open());
-        open.or_else(|| self.nodes.first_with_room(&ask.load, |_| true))
-            .or_else(|| self.nodes.closest(&ask.load, |_| true))
+        let near = self.jobs[job].near.iter().flat_map(|names| names.iter());
+        let near = near.filter_map(|name| self.nodes.find(name));
+        let near = near.filter(|&node| self.nodes.allows(ask.site, node));
+        open.or_else(|| self.nodes.with_room_of(near, &ask.load, |_| true))
+            .or_else(|| self.nodes.with_room(&ask.load, ask.site, |_| true))
+            .or_else(|| self.nodes.closest(&ask.load, ask.site, |_| true))
             .or_else(|| {
                 let draining = |node: &NodeIndex| self.nodes[*node].presence == Presence::Draining;
                 beside.into_iter().find(draining)

@@ -1,5 +1,7 @@
 //! What is remembered about one job, from its submission to its end, and the table of all jobs.
 
+use std::sync::Arc;
+
 use super::{
     Holds, Timestamp,
     asks::AskIndex,
@@ -10,7 +12,7 @@ use super::{
     pipes::Ends,
     queue::{LineIndex, Place},
 };
-use crate::model::JobId;
+use crate::model::{JobId, NodeName};
 
 /// One job.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) struct Job {
     pub(super) since: Timestamp,
     pub(super) state: State,
     pub(super) ask: AskIndex,
+    /// Where it had best run.
+    pub(super) near: Option<Arc<[NodeName]>>,
     /// How many jobs it spawned are queued or running.
     pub(super) children: u32,
     pub(super) holds: Holds,

@@ -93,7 +93,7 @@ impl Dispatcher {
 
     /// The jobs in these lines that no node can run any more.
     fn newly_impossible(&self, lines: &[LineIndex]) -> BTreeMap<JobId, Refusal> {
-        let is_possible = |ask: &Ask| self.nodes.may_ever_hold(&ask.load, ask.pin);
+        let is_possible = |ask: &Ask| self.nodes.may_ever_hold(ask);
         let lines = lines.iter().map(|&line| &self.queue[line]);
         let lines = lines.filter(|line| !line.asks.iter().all(is_possible));
         let units = lines.flat_map(Line::units);

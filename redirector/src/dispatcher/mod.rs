@@ -60,7 +60,9 @@
 
 mod arrival;
 mod asks;
+mod candidates;
 mod departure;
+mod eligibility;
 mod event;
 mod explain;
 mod fair_share;
@@ -79,11 +81,13 @@ mod queue;
 mod reservation;
 mod rooms;
 mod schedule;
+mod sites;
 #[cfg(test)]
 mod tests;
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
+pub use candidates::Candidates;
 pub use event::{Action, End, Event, Holds, PipeId, Request, Timestamp};
 pub use explain::{Explanation, Refusal, Shortage, Wait};
 

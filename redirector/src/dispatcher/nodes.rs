@@ -7,6 +7,7 @@ use super::{
     load::Load,
     pieces::{Indices, Pieces},
     rooms::Rooms,
+    sites::Sets,
 };
 use crate::model::{JobId, NodeName};
 
@@ -80,16 +81,18 @@ impl Node {
 pub(super) struct Nodes {
     table: Vec<Node>,
     by_name: HashMap<NodeName, NodeIndex>,
-    rooms: Rooms,
+    /// The sets of nodes of which some jobs may run on each.
+    pub(super) sets: Sets,
+    pub(super) rooms: Rooms,
     /// There are nodes of a size of which there were none, or no more nodes of some size.
     pub(super) sizes_changed: bool,
     /// A node has got, or has not any more, a place for a supervisor.
     pub(super) supervisors_changed: bool,
     /// Open nodes by what they have: far fewer entries than nodes, so "is any large enough?" is
     /// answered from here.
-    open_by_capacity: BTreeMap<Load, BTreeSet<NodeIndex>>,
+    pub(super) open_by_capacity: BTreeMap<Load, BTreeSet<NodeIndex>>,
     /// Nodes that have not been removed, by what they have, when that is known.
-    expected_by_capacity: BTreeMap<Load, BTreeSet<NodeIndex>>,
+    pub(super) expected_by_capacity: BTreeMap<Load, BTreeSet<NodeIndex>>,
 }
 
 impl std::ops::Index<NodeIndex> for Nodes {
@@ -103,19 +106,7 @@ impl std::ops::Index<NodeIndex> for Nodes {
 impl Nodes {
     /// The node of that name, which becomes an expected one if it was unknown or removed.
     pub(super) fn expect(&mut self, name: NodeName) -> NodeIndex {
-        let index = *self.by_name.entry(name).or_insert_with_key(|name| {
-            let index = NodeIndex::new(self.table.len());
-            self.table.push(Node {
-                name: name.clone(),
-                presence: Presence::Away,
-                capacity: None,
-                used: Load::NONE,
-                pieces: Pieces::default(),
-                running: Vec::new(),
-                independent: 0,
-            });
-            index
-        });
+        let index = self.name(name);
         if self[index].presence == Presence::Removed {
             self.change(index, |node| {
                 node.presence = Presence::Away;
@@ -124,6 +115,23 @@ impl Nodes {
             });
         }
         index
+    }
+
+    /// The position of the node of that name, which is as one that was removed if it is unknown.
+    pub(super) fn name(&mut self, name: NodeName) -> NodeIndex {
+        *self.by_name.entry(name).or_insert_with_key(|name| {
+            let index = NodeIndex::new(self.table.len());
+            self.table.push(Node {
+                name: name.clone(),
+                presence: Presence::Removed,
+                capacity: None,
+                used: Load::NONE,
+                pieces: Pieces::default(),
+                running: Vec::new(),
+                independent: 0,
+            });
+            index
+        })
     }
 
     /// The node of that name, unless it is unknown or removed.
@@ -188,84 +196,14 @@ impl Nodes {
         *count = if is_more { *count + 1 } else { *count - 1 };
     }
 
-    /// The first open node with that much free.
-    pub(super) fn first_with_room(
-        &self,
-        load: &Load,
-        accept: impl FnMut(NodeIndex) -> bool,
-    ) -> Option<NodeIndex> {
-        self.rooms.first(load, accept)
-    }
-
-    /// The open node, large enough, on which the least is missing.
-    pub(super) fn closest(
-        &self,
-        load: &Load,
-        accept: impl FnMut(NodeIndex) -> bool,
-    ) -> Option<NodeIndex> {
-        self.rooms.closest(load, accept)
-    }
-
     /// The most of each pool that any open node has.
     pub(super) fn largest(&self) -> &Load {
         self.rooms.largest()
     }
 
-    /// The largest capacity of an open node that can hold `load`.
-    pub(super) fn roomiest(&self, load: &Load) -> Option<Load> {
-        self.open_by_capacity.keys().rev().copied().find(|&capacity| load.fits_in(&capacity))
-    }
-
-    /// Whether an open node, or the one that is asked for, is large enough and has a place for a
-    /// supervisor, if one is asked for.
-    ///
-    /// Whoever waits for such a place is passed over meanwhile, as if there were no node: those
-    /// who have them may be waiting for jobs further back in the queue.
-    pub(super) fn can_hold(&self, ask: &Ask) -> bool {
-        let load = &ask.load;
-        match ask.pin {
-            Some(pin) => {
-                self[pin].is_open()
-                    && load.fits_in(&self[pin].capacity())
-                    && self.has_place(load, pin)
-            }
-            None if load.supervisors > 0 => {
-                self.closest(load, |node| self.has_place(load, node)).is_some()
-            }
-            None => self.roomiest(load).is_some(),
-        }
-    }
-
     /// Whether there are as many places for supervisors free there.
     pub(super) fn has_place(&self, load: &Load, index: NodeIndex) -> bool {
         load.supervisors <= self[index].free().supervisors
-    }
-
-    /// Whether a node is expected, or this one is, of which it is not known what it has.
-    pub(super) fn may_have_any_pool(&self, pin: Option<NodeIndex>) -> bool {
-        pin.map_or(self.expected_by_capacity.is_empty(), |pin| self[pin].capacity.is_none())
-    }
-
-    /// Whether a node that is there or expected, or this one, is large enough for `load` or not
-    /// yet known to be too small. Slots are not looked at: their number is changed at will.
-    pub(super) fn may_ever_hold(&self, load: &Load, pin: Option<NodeIndex>) -> bool {
-        let fits = |capacity: &Load| load.amounts_fit_in(capacity);
-        match pin {
-            Some(pin) => {
-                self[pin].presence != Presence::Removed
-                    && self[pin].capacity.as_ref().is_none_or(fits)
-            }
-            None => {
-                self.expected_by_capacity.is_empty() || self.expected_by_capacity.keys().any(fits)
-            }
-        }
-    }
-
-    /// The expected node that comes closest to being large enough.
-    pub(super) fn least_too_small(&self, load: &Load) -> Option<NodeIndex> {
-        let by_capacity = self.expected_by_capacity.iter();
-        let (_, nodes) = by_capacity.min_by_key(|(capacity, _)| load.missing(capacity))?;
-        nodes.first().copied()
     }
 
     fn change(&mut self, index: NodeIndex, change: impl FnOnce(&mut Node)) {
@@ -307,7 +245,7 @@ impl Nodes {
         }
     }
 
-    #[cfg(test)]
+    /// All there have been.
     pub(super) fn all(&self) -> impl Iterator<Item = (NodeIndex, &Node)> {
         self.table.iter().enumerate().map(|(position, node)| (NodeIndex::new(position), node))
     }

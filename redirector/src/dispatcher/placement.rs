@@ -8,7 +8,9 @@ use super::{
     load::Load,
     nodes::{NodeIndex, Nodes},
     pieces::Indices,
+    queue::Place,
 };
+use crate::model::JobId;
 
 /// Whether open nodes could run these jobs if nothing else ran.
 pub(super) fn feasible(nodes: &Nodes, asks: &[Ask]) -> bool {
@@ -22,59 +24,88 @@ pub(super) enum Rank {
     Behind,
 }
 
+/// What a unit looks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// What each of its members asks for.
+    pub(super) asks: &'a [Ask],
+    /// The nodes near each of them; empty if none of them has such.
+    pub(super) near: &'a [Vec<NodeIndex>],
+    /// The only node to look at, if they are to be together.
+    pub(super) only: Option<NodeIndex>,
+}
+
 impl Dispatcher {
-    /// A node for each of `asks`, where they fit now; only on `only` if they are to be together
-    /// and that is given.
+    /// The nodes near each member of a unit; empty if none of them has such.
+    pub(super) fn near(&self, unit: Place) -> Vec<Vec<NodeIndex>> {
+        let near = |job: &JobId| {
+            let names = self.jobs[*job].near.iter().flat_map(|names| names.iter());
+            names.filter_map(|name| self.nodes.find(name)).collect()
+        };
+        let has_near = |job: &JobId| self.jobs[*job].near.is_some();
+        let single = [unit.job];
+        let gang = if self.gangs.is_empty() { None } else { self.gangs.get(&unit.job) };
+        let members = gang.map_or(&single[..], Vec::as_slice);
+        if members.iter().any(has_near) { members.iter().map(near).collect() } else { Vec::new() }
+    }
+
+    /// A node for each of those that are wanted, where they fit now.
     ///
     /// A gang is kept on one node, where its pipes cost least. Only the first in the queue is
     /// spread over several: the others would be tried with each bit that becomes free anywhere.
     pub(super) fn find_room(
         &mut self,
-        asks: &[Ask],
-        only: Option<NodeIndex>,
+        wanted: &Wanted<'_>,
         rank: Rank,
         now: Timestamp,
     ) -> Option<Vec<NodeIndex>> {
-        let together = together(asks);
+        let asks = wanted.asks;
+        let together = together(&self.nodes, asks);
         if let Some(together) = &together
-            && let Some(node) = self.find_node(asks, together, only, rank, now)
+            && let Some(node) = self.find_node(wanted, together, rank, now)
         {
             return Some(vec![node; asks.len()]);
         }
         let may_spread = asks.len() > 1 && (rank == Rank::First || together.is_none());
-        may_spread.then(|| self.spread(asks, rank))?
+        may_spread.then(|| self.spread(wanted, rank))?
     }
 
     fn find_node(
         &self,
-        asks: &[Ask],
+        wanted: &Wanted<'_>,
         together: &Ask,
-        only: Option<NodeIndex>,
         rank: Rank,
         now: Timestamp,
     ) -> Option<NodeIndex> {
+        let asks = wanted.asks;
         let may_take = |node| {
             (rank == Rank::First || self.may_overtake(together, node, now))
                 && self.nodes[node].has_room_for(asks)
+                && asks.iter().all(|ask| self.nodes.allows(ask.site, node))
         };
-        match together.pin.or(only) {
+        let near = wanted.near.iter().flatten().copied();
+        if let Some(near) = self.nodes.with_room_of(near, &together.load, may_take) {
+            return Some(near);
+        }
+        match wanted.only {
             Some(node) => (self.nodes[node].is_open() && may_take(node)).then_some(node),
-            None => self.nodes.first_with_room(&together.load, may_take),
+            None => self.nodes.with_room(&together.load, together.site, may_take),
         }
     }
 
     /// A node for each of `asks`, one by one, the earlier ones counted as held.
-    fn spread(&mut self, asks: &[Ask], rank: Rank) -> Option<Vec<NodeIndex>> {
+    fn spread(&mut self, wanted: &Wanted<'_>, rank: Rank) -> Option<Vec<NodeIndex>> {
+        let asks = wanted.asks;
         let mut found = Vec::<(NodeIndex, Indices)>::with_capacity(asks.len());
-        for ask in asks {
+        for (position, ask) in asks.iter().enumerate() {
+            let near = wanted.near.get(position).into_iter().flatten().copied();
             let usable = |node: NodeIndex| {
                 (rank == Rank::First || !self.is_reserved(node))
                     && self.nodes[node].has_room_for(std::slice::from_ref(ask))
             };
-            let node = match ask.pin {
-                Some(pin) => (self.nodes[pin].is_open() && usable(pin)).then_some(pin),
-                None => self.nodes.first_with_room(&ask.load, usable),
-            };
+            let near = near.filter(|&node| self.nodes.allows(ask.site, node));
+            let near = self.nodes.with_room_of(near, &ask.load, usable);
+            let node = near.or_else(|| self.nodes.with_room(&ask.load, ask.site, usable));
             let Some(node) = node else { break };
             let indices = self.nodes[node].pieces.pick_in_debt(&ask.load);
             self.nodes.recharge(node, &Load::NONE, &ask.load, &indices);
@@ -93,24 +124,25 @@ impl Dispatcher {
         if let Some(home) = self.common_home(asks) {
             return Some(vec![home; asks.len()]);
         }
-        let closest =
-            |ask: &Ask| self.nodes.closest(&ask.load, |node| self.nodes.has_place(&ask.load, node));
-        asks.iter().map(|ask| ask.pin.or_else(|| closest(ask))).collect()
+        let closest = |ask: &Ask| {
+            let has_place = |node| self.nodes.has_place(&ask.load, node);
+            self.nodes.closest(&ask.load, ask.site, has_place)
+        };
+        asks.iter().map(closest).collect()
     }
 
     fn common_home(&self, asks: &[Ask]) -> Option<NodeIndex> {
-        let together = together(asks)?;
-        let largest = asks.iter().map(|ask| ask.load).reduce(Load::max)?;
-        let has_place = |node| self.nodes.has_place(&together.load, node);
-        if let Some(pin) = together.pin {
-            let fits = largest.fits_in(&self.nodes[pin].capacity()) && has_place(pin);
-            return fits.then_some(pin);
-        }
+        let together = together(&self.nodes, asks)?;
+        let may_be = |node| {
+            self.nodes.has_place(&together.load, node)
+                && asks.iter().all(|ask| self.nodes.allows(ask.site, node))
+        };
         // A gang larger than every node gets the whole of the largest.
-        self.nodes.closest(&together.load, has_place).or_else(|| {
-            let capacity = self.nodes.roomiest(&largest)?;
-            let is_roomiest = |node| self.nodes[node].capacity() == capacity && has_place(node);
-            self.nodes.closest(&together.load.min(capacity), is_roomiest)
+        self.nodes.closest(&together.load, together.site, may_be).or_else(|| {
+            let largest = asks.iter().map(|ask| ask.load).reduce(Load::max)?;
+            let capacity = self.nodes.roomiest(&largest, together.site)?;
+            let is_roomiest = |node| self.nodes[node].capacity() == capacity && may_be(node);
+            self.nodes.closest(&together.load.min(capacity), together.site, is_roomiest)
         })
     }
 
@@ -125,18 +157,19 @@ impl Dispatcher {
     }
 }
 
-/// All of these as one, unless they must run on different nodes.
-pub(super) fn together(asks: &[Ask]) -> Option<Ask> {
+/// All of these as one, unless they must run on different nodes. Not all nodes of its site need
+/// be allowed to each of them, but at least one is.
+pub(super) fn together(nodes: &Nodes, asks: &[Ask]) -> Option<Ask> {
     let mut all = *asks.first()?;
     for ask in &asks[1..] {
-        if all.pin.zip(ask.pin).is_some_and(|(a, b)| a != b) {
-            return None;
+        all.load = all.load.joined_with(ask.load);
+        all.time_limit = all.time_limit.zip(ask.time_limit).map(|(a, b)| a.max(b));
+        if nodes.freedom(ask.site) < nodes.freedom(all.site) {
+            all.site = ask.site;
         }
-        all = Ask {
-            load: all.load.joined_with(ask.load),
-            pin: all.pin.or(ask.pin),
-            time_limit: all.time_limit.zip(ask.time_limit).map(|(a, b)| a.max(b)),
-        };
     }
-    Some(all)
+    let is_for_all = |&node: &NodeIndex| asks.iter().all(|ask| nodes.allows(ask.site, node));
+    let has_common = |nodes: &[NodeIndex]| nodes.iter().any(is_for_all);
+    let can_be = asks.len() == 1 || nodes.listed(&all.site).is_none_or(has_common);
+    can_be.then_some(all)
 }

@@ -19,7 +19,7 @@ use super::{
     heads::Heads,
     load::Load,
     nodes::NodeIndex,
-    placement::together,
+    sites::{SetIndex, Site},
 };
 use crate::model::JobId;
 
@@ -91,10 +91,11 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The node on which all members must run, if there is exactly one.
-    fn only_node(&self) -> Option<NodeIndex> {
-        let first = self.asks[0].pin;
-        first.filter(|_| self.asks.iter().all(|ask| ask.pin == first))
+    /// Where all members must run, if that is the same for all.
+    fn common_site(&self) -> Option<Site> {
+        let first = self.asks[0].site;
+        let is_common = first != Site::Any && self.asks.iter().all(|ask| ask.site == first);
+        is_common.then_some(first)
     }
 
     /// What a node must have to be of use to the line with this head.
@@ -107,7 +108,7 @@ impl Line {
     }
 
     fn is_choosy(&self) -> bool {
-        self.asks.iter().any(|ask| ask.load.supervisors > 0 || ask.pin.is_some())
+        self.asks.iter().any(|ask| ask.load.supervisors > 0 || ask.site != Site::Any)
     }
 
     /// Its units, the first of them first.
@@ -160,13 +161,23 @@ pub(super) struct Queue {
     lines: Vec<Option<Line>>,
     unused: Vec<LineIndex>,
     by_asks: FastMap<Box<[AskIndex]>, LineIndex>,
-    /// Of all feasible lines. Those that wait for one node need more than there is in here.
+    /// Of all feasible lines. Those that wait for certain nodes need more than there is in here.
     heads: Lanes,
-    /// Of those feasible lines that wait for one node.
-    pinned: FastMap<NodeIndex, Lanes>,
-    /// The lines with members that are bound to a node or take a supervisor's place: whether these
+    /// Of those feasible lines that wait for certain nodes.
+    restricted: FastMap<Site, Lanes>,
+    /// The lines with members that are bound to nodes or take a supervisor's place: whether these
     /// are feasible depends on more than on how large nodes are.
     choosy: BTreeSet<LineIndex>,
+}
+
+/// A line that does not exist yet.
+pub(super) struct NewLine {
+    /// What the members of each unit ask for.
+    pub(super) asks: Arc<[Ask]>,
+    /// What they ask for together, if they may all run on one node.
+    pub(super) together: Option<Load>,
+    /// Some node could run every member, were it idle.
+    pub(super) feasible: bool,
 }
 
 impl std::ops::Index<LineIndex> for Queue {
@@ -178,13 +189,12 @@ impl std::ops::Index<LineIndex> for Queue {
 }
 
 impl Queue {
-    /// Puts a unit into the line for what its members ask for. `new_line` is asked for that, and
-    /// whether it is feasible, when the line is new.
+    /// Puts a unit into the line for what its members ask for.
     pub(super) fn insert(
         &mut self,
         place: Place,
         key: &[AskIndex],
-        new_line: impl FnOnce() -> (Arc<[Ask]>, bool),
+        new_line: impl FnOnce() -> NewLine,
     ) -> LineIndex {
         let index = match self.by_asks.get(key) {
             Some(&index) => index,
@@ -215,15 +225,21 @@ impl Queue {
         self[index].units.first() == Some(&place)
     }
 
-    /// The first head behind `after` to which a node with that room can be of use.
+    /// The first head behind `after` to which a node, of these sets, with that room can be of use.
     pub(super) fn next_for(
         &self,
         node: NodeIndex,
+        sets: &[SetIndex],
         room: &Room,
         after: Option<Place>,
     ) -> Option<(Place, LineIndex)> {
-        let pinned = self.pinned.get(&node).and_then(|lanes| lanes.first_for(room, after));
-        earlier(self.heads.first_for(room, after), pinned)
+        let anywhere = self.heads.first_for(room, after);
+        if self.restricted.is_empty() {
+            return anywhere;
+        }
+        let sites = sets.iter().map(|&set| Site::Among(set)).chain([Site::One(node)]);
+        let lanes = sites.filter_map(|site| self.restricted.get(&site));
+        lanes.map(|lanes| lanes.first_for(room, after)).fold(anywhere, earlier)
     }
 
     /// Asks again which of these lines some node could run.
@@ -257,13 +273,14 @@ impl Queue {
         self.choosy.iter().copied().collect()
     }
 
-    fn add_line(&mut self, key: &[AskIndex], (asks, feasible): (Arc<[Ask]>, bool)) -> LineIndex {
+    fn add_line(&mut self, key: &[AskIndex], new: NewLine) -> LineIndex {
+        let NewLine { asks, together, feasible } = new;
         let index = self.unused.pop().unwrap_or_else(|| {
             self.lines.push(None);
             LineIndex::new(self.lines.len() - 1)
         });
         let least = asks.iter().map(|ask| ask.load).reduce(Load::min).unwrap_or_default();
-        let need = together(&asks).map_or(least, |together| together.load);
+        let need = together.unwrap_or(least);
         let is_limited = asks.iter().all(|ask| ask.time_limit.is_some());
         let key = Box::<[AskIndex]>::from(key);
         self.by_asks.insert(key.clone(), index);
@@ -289,7 +306,7 @@ impl Queue {
     /// Enters the head of a line that is feasible, in the place of the one it had.
     fn replace_head(&mut self, index: LineIndex, before: Option<Place>, after: Option<Place>) {
         let line = &self[index];
-        let (is_limited, only_node) = (line.is_limited, line.only_node());
+        let (is_limited, site) = (line.is_limited, line.common_site());
         let need = |head: Option<Place>| head.map(|head| line.need_of(head));
         let (old_need, new_need) = (need(before), need(after));
         let replace = |lanes: &mut Lanes| {
@@ -306,15 +323,15 @@ impl Queue {
                 }
             }
         };
-        let Some(node) = only_node else {
+        let Some(site) = site else {
             replace(&mut self.heads);
             return;
         };
         self.heads.of(is_limited).replace(Load::MOST, before, after, index);
-        let lanes = self.pinned.entry(node).or_default();
+        let lanes = self.restricted.entry(site).or_default();
         replace(lanes);
         if lanes.limited.first().is_none() && lanes.unlimited.first().is_none() {
-            self.pinned.remove(&node);
+            self.restricted.remove(&site);
         }
     }
 

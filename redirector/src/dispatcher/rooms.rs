@@ -64,6 +64,11 @@ impl Rooms {
         self.set_room(node, Room::default());
     }
 
+    /// How many nodes there is space for.
+    pub(super) fn len(&self) -> usize {
+        self.leaves
+    }
+
     /// The most of each pool that any open node has.
     pub(super) fn largest(&self) -> &Load {
         &self.capacities[1]

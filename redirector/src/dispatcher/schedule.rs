@@ -10,7 +10,7 @@ use super::{
     Action, Dispatcher, Timestamp,
     job::{Holding, Standing, State},
     nodes::NodeIndex,
-    placement::{Rank, feasible},
+    placement::{Rank, Wanted, feasible},
     queue::{LineIndex, Place, Urgency},
 };
 use crate::model::{JobId, Pool, PoolName};
@@ -54,7 +54,8 @@ impl Dispatcher {
         let mut after = None;
         while self.nodes[node].is_open()
             && let room = self.room(node)
-            && let Some((unit, line)) = self.queue.next_for(node, &room, after)
+            && let sets = self.nodes.sets.at(node)
+            && let Some((unit, line)) = self.queue.next_for(node, sets, &room, after)
         {
             after = Some(unit);
             self.try_start(unit, line, Some(node), now, actions);
@@ -96,15 +97,17 @@ impl Dispatcher {
         actions: &mut Vec<Action>,
     ) -> bool {
         let asks = Arc::clone(&self.queue[line].asks);
+        let near = self.near(unit);
+        let wanted = Wanted { asks: &asks, near: &near, only };
         let nodes = if unit.urgency == Urgency::JoinsRunning {
             self.place_joiner(unit.job, &asks[0]).map(|node| vec![node])
         } else if !self.queue[line].is_feasible() {
             None
         } else if self.queue.head() == Some((unit, line)) {
-            self.find_room(&asks, only, Rank::First, now).or_else(|| self.room_of_last_resort())
+            self.find_room(&wanted, Rank::First, now).or_else(|| self.room_of_last_resort())
         } else {
             self.reserve_for_first();
-            self.find_room(&asks, only, Rank::Behind, now)
+            self.find_room(&wanted, Rank::Behind, now)
         };
         let Some(nodes) = nodes else { return false };
         self.start(unit, line, &nodes, now, actions);

@@ -39,7 +39,7 @@ fn away(node: &str, job: u64) -> Event {
 }
 
 fn pinned(node: &str, request: Request) -> Request {
-    Request { node: Some(node_name(node)), ..request }
+    Request { candidates: Candidates::One(node_name(node)), ..request }
 }
 
 /// The mirror checks each step.

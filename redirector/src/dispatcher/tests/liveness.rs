@@ -229,7 +229,7 @@ impl Machine {
             pipes.retain(|(pipe, _)| !self.hidden.contains(pipe));
             let request = Request {
                 resources: cpus(whole.filter(|_| process.asks_for_all).unwrap_or(command.cpus)),
-                node: command.pinned.then(|| node_name("0")),
+                candidates: if command.pinned { one("0") } else { Candidates::Any },
                 parent: process.parent,
                 holds: command.holds,
                 priority: command.priority,

@@ -268,8 +268,9 @@ impl Mirror {
             let asked = if request.holds == Holds::Supervisor { Load::NONE } else { asked };
             node.capacity.is_none_or(|capacity| asked.amounts_fit_in(&capacity))
         };
-        if let Some(name) = &request.node {
-            return self.nodes.get(name).is_some_and(fits);
+        if request.candidates != Candidates::Any {
+            let mut known = self.nodes.iter().filter(|(name, _)| request.candidates.include(name));
+            return known.any(|(_, node)| fits(node));
         }
         let mut known = self.nodes.values().filter(|node| node.capacity.is_some()).peekable();
         known.peek().is_none() || known.any(fits)
@@ -361,7 +362,7 @@ impl Mirror {
         self.check_joiners(&starts, &joiners);
         let mut starts = starts.into_iter().peekable();
         while let Some((job, node)) = starts.next() {
-            assert!(self.jobs[&job].request.node.as_ref().is_none_or(|pin| *pin == node));
+            assert!(self.jobs[&job].request.candidates.include(&node));
             if joiners.contains(&job) {
                 let is_first = self.is_first_at_its_end(job, &joiners);
                 assert!(is_first, "{job} goes into debt where somebody runs already");
@@ -373,7 +374,7 @@ impl Mirror {
             while unit.len() < members.len() {
                 let (member, node) = starts.next().expect("a gang starts as a whole");
                 assert!(members.contains(&member), "{member} started amid {members:?}");
-                assert!(self.jobs[&member].request.node.as_ref().is_none_or(|pin| *pin == node));
+                assert!(self.jobs[&member].request.candidates.include(&node));
                 unit.push((member, node));
             }
             self.check_order(&unit);
@@ -430,7 +431,8 @@ impl Mirror {
             );
             let loads = unit.iter().map(|(job, _)| self.jobs[job].load);
             let whole = loads.reduce(Load::joined_with).unwrap_or_default();
-            let has_pins = unit.iter().any(|(job, _)| self.jobs[job].request.node.is_some());
+            let has_pins =
+                unit.iter().any(|(job, _)| self.jobs[job].request.candidates != Candidates::Any);
             let larger = self.open_nodes().find(|node| {
                 let free = self.capacity(node).minus(self.used(node));
                 whole.fits_in(&self.capacity(node)) && whole.supervisors <= free.supervisors
@@ -448,8 +450,9 @@ impl Mirror {
         let [(job, _)] = unit else { return };
         let started = &self.jobs[job];
         for (&other, waiting) in self.jobs.iter().filter(|(_, other)| other.node.is_none()) {
-            let ask =
-                |job: &MirrorJob| (job.load, job.request.node.clone(), job.request.time_limit);
+            let ask = |job: &MirrorJob| {
+                (job.load, job.request.candidates.clone(), job.request.time_limit)
+            };
             if other == *job || ask(started) != ask(waiting) || self.gang(other).len() > 1 {
                 continue;
             }
@@ -483,7 +486,7 @@ impl Mirror {
         if self.jobs.is_empty() {
             assert!(self.dispatcher.pipes.is_empty());
             assert!(self.dispatcher.strays.is_empty() && self.dispatcher.gangs.is_empty());
-            assert!(self.dispatcher.asks.is_empty());
+            assert!(self.dispatcher.asks.is_empty() && self.dispatcher.nodes.sets.is_empty());
             assert_eq!(self.dispatcher.queue.all().len(), 0);
             assert_eq!(self.dispatcher.dependents, 0);
             assert!(self.dispatcher.reservation.is_none());
@@ -513,15 +516,14 @@ impl Mirror {
     fn check_waits_for_a_reason(&self, job: JobId) {
         let MirrorJob { request, load, .. } = &self.jobs[&job];
         let is_usable = |node: &&NodeName| {
-            request.node.as_ref().is_none_or(|pin| pin == *node)
+            request.candidates.include(node)
                 && load.fits_in(&self.capacity(node).minus(self.used(node)))
                 && self.pieces(node).fit(std::iter::once(*load))
         };
         if self.gang(job).len() > 1 {
-            let has_node = self.open_nodes().any(|node| {
-                request.node.as_ref().is_none_or(|pin| pin == node)
-                    && load.fits_in(&self.capacity(node))
-            });
+            let has_node = self
+                .open_nodes()
+                .any(|node| request.candidates.include(node) && load.fits_in(&self.capacity(node)));
             assert!(
                 !(self.is_needed_by(&self.running(), job) && has_node),
                 "{job} lets a running job wait at the other end of a pipe"

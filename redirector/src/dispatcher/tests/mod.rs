@@ -37,6 +37,10 @@ fn node_name(name: &str) -> NodeName {
     NodeName(name.to_owned())
 }
 
+fn one(node: &str) -> Candidates {
+    Candidates::One(node_name(node))
+}
+
 /// A node joins, with pools that do not come in pieces and as many pipelines as there may be.
 fn join(node: &str, capacity: Resources, max_jobs: Option<u32>) -> Event {
     Event::NodeJoined {

@@ -110,7 +110,8 @@ impl Draft {
         Request {
             resources: Resources::new(Amount(self.half_cpus * 5_000), self.mem)
                 .with(gpus(), Amount(self.half_gpus * 5_000)),
-            node: self.node.map(|node| node_name(&node.to_string())),
+            candidates: self.node.map_or(Candidates::Any, |node| one(&node.to_string())),
+            near: None,
             parent: self.parent.and_then(|position| pick(running, position)),
             holds: self.holds,
             priority: self.priority,

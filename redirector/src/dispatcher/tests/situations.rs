@@ -3,7 +3,7 @@
 //! ```text
 //! node NAME CPUS [max=JOBS] [pipelines=N] [gpus=PIECES] [POOL=N]
 //! drain NAME                    lose NAME     remove NAME  at MILLISECONDS
-//! submit JOB CPUS [on=NODE] [prio=N] [limit=MS] [parent=JOB] [lends|supervises] [reads=P] [writes=P]
+//! submit JOB CPUS [on=NODE,…] [near=NODE,…] [prio=N] [limit=MS] [parent=JOB] [lends|supervises] [reads=P] [writes=P]
 //!                 [share=JOB] [again] [POOL=TENTHS]
 //! recover JOB CPUS on=NODE [pieces=N] …      end JOB       cancel JOB   link JOB JOB
 //! ```
@@ -396,6 +396,67 @@ const SITUATIONS: &[(&str, &str)] = &[
          node b 1 -> start 2 b; start 3 a",
     ),
     (
+        "a job runs on one of its candidates, and waits for them while others are free",
+        "node a 2
+         node b 1
+         node c 1
+         submit 1 1 on=b,c,d -> start 1 b
+         submit 2 1 on=b,c,d -> start 2 c
+         submit 3 1 on=b,c,d
+         submit 4 2 -> start 4 a
+         submit 5 1 on=a,c
+         end 2 -> start 3 c
+         node d 1
+         end 3 -> start 5 c",
+    ),
+    (
+        "candidates that are unknown are refused; those that are down are waited for",
+        "node a 1
+         node b 1
+         submit 1 1 on=x,y -> refuse 1 unknown x,y
+         drain a
+         lose b
+         submit 2 1 on=a,b,x
+         node b 1 -> start 2 b
+         lose b -> lost 2 b
+         submit 3 1 on=b,x
+         submit 4 1 on=b,a
+         remove b -> refuse 3 unknown b,x
+         remove a -> refuse 4 unknown a,b",
+    ),
+    (
+        "candidates that are all too small are refused, and the closest is named",
+        "node a 1
+         node b 3
+         node c 9
+         submit 1 4 on=a,b -> refuse 1 Cpus 40000 of 30000 on b
+         submit 2 3 on=a,b -> start 2 b
+         submit 3 2 on=a,b
+         node b 1 -> refuse 3 Cpus 20000 of 10000 on a",
+    ),
+    (
+        "a job starts near its files where there is room, and elsewhere where there is none",
+        "node a 2
+         node b 1
+         submit 1 1 near=x,b -> start 1 b
+         submit 2 1 near=b -> start 2 a
+         submit 3 1 on=b near=a
+         submit 4 1 near=b -> start 4 a
+         end 1 -> start 3 b",
+    ),
+    (
+        "members of a gang with candidates of their own are together where all may run",
+        "node a 2
+         node b 2
+         node c 2
+         submit 1 2 -> start 1 a
+         submit 2 2 on=b -> start 2 b
+         submit 3 2 on=c -> start 3 c
+         submit 4 1 on=a,b writes=p
+         submit 5 1 on=b,c reads=p
+         end 2 -> start 4 b; start 5 b",
+    ),
+    (
         "jobs that each ask for the whole node run one after the other",
         "node n 4
          submit 1 4 -> start 1 n
@@ -558,7 +619,8 @@ fn parse(line: &str) -> Event {
             let pieces = pieces.iter().map(number).collect::<Vec<u32>>();
             let indices = (!pieces.is_empty()).then(|| (pool("gpus"), pieces));
             let mut request = request(&words);
-            let node = request.node.take().expect("on=NODE");
+            let candidates = std::mem::take(&mut request.candidates);
+            let node = candidates.names().first().expect("on=NODE").clone();
             let indices = indices.into_iter().collect();
             Event::Recovered { job: job(1), request, node, indices }
         }
@@ -596,7 +658,8 @@ fn request(words: &[&str]) -> Request {
         let number = || value.parse::<i64>().expect("a number");
         let pipe = || PipeId { device: 0, inode: value.as_bytes()[0].into() };
         match key {
-            "on" => request.node = Some(node_name(value)),
+            "on" => request.candidates = Candidates::among(value.split(',').map(node_name)),
+            "near" => request.near = Some(value.split(',').map(node_name).collect()),
             "prio" => request.priority = number() as i32,
             "limit" => request.time_limit = Some(number() as u64),
             "parent" => request.parent = Some(JobId(number() as u64)),
@@ -625,8 +688,9 @@ fn write(action: &Action) -> String {
         Action::Refuse { job, reason: Refusal::UnknownPool { pool, .. } } => {
             format!("refuse {job} unknown {pool}")
         }
-        Action::Refuse { job, reason: Refusal::UnknownNode { node } } => {
-            format!("refuse {job} unknown {node}")
+        Action::Refuse { job, reason: Refusal::UnknownNodes { asked, .. } } => {
+            let asked = asked.iter().map(|node| &*node.0).collect::<Vec<_>>();
+            format!("refuse {job} unknown {}", asked.join(","))
         }
         Action::Refuse { job, reason: Refusal::TooLarge { pool, asked, largest, node } } => {
             format!("refuse {job} {pool:?} {asked} of {largest} on {node}")

@@ -11,7 +11,7 @@ use super::{
     live::{Live, Runner},
 };
 use crate::{
-    dispatcher::Event,
+    dispatcher::{Candidates, Event},
     gateway::message::{Failure, Reply},
     model::{Element, JobId, Outcome, Spec, State, Text, Timestamp},
     protocol::{DetachedSubmission, MOST_ELEMENTS, Submitted},
@@ -76,7 +76,7 @@ impl Core {
             let run = place.run.unwrap_or(job);
             let share = if elements.is_some() { first } else { run };
             let mut request = self.request(&spec, place.spawned_by, &[], share);
-            request.node = None;
+            request.candidates = Candidates::Any;
             self.live.insert(
                 job,
                 Live {

@@ -7,7 +7,7 @@ use super::{
     live::{Live, Runner},
 };
 use crate::{
-    dispatcher::{Event, Request},
+    dispatcher::{Candidates, Event, Request},
     gateway::processes,
     model::{Cause, Given, Job, JobId, Kind, Outcome, Retries, State, Timestamp},
     store::{self, Unfinished},
@@ -147,7 +147,8 @@ impl Core {
     /// What the dispatcher is asked for a detached job that is in the journal.
     pub(super) fn request_of_detached(&self, record: &Job) -> Request {
         let share = record.spec.element.as_ref().map_or(record.run, |element| element.first);
-        Request { node: None, ..self.request(&record.spec, record.spawned_by, &[], share) }
+        let request = self.request(&record.spec, record.spawned_by, &[], share);
+        Request { candidates: Candidates::Any, ..request }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     live::{Live, Runner},
 };
 use crate::{
-    dispatcher::{End, Event, Holds, PipeId, Request},
+    dispatcher::{Candidates, End, Event, Holds, PipeId, Request},
     gateway::{
         message::{Failure, Lease, Reply},
         whitelists,
@@ -259,7 +259,8 @@ impl Core {
         Request {
             resources,
             // A lease is for the computer on which its client stands.
-            node: Some(self.setup.node.clone()),
+            candidates: Candidates::One(self.setup.node.clone()),
+            near: None,
             parent,
             share: Some(share),
             holds: match spec.kind {
