@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{
-    Action, Dispatcher, End, Holds, Refusal, Request, Timestamp,
+    Action, Candidates, Dispatcher, End, Holds, Refusal, Request, Timestamp,
     asks::Ask,
     job::{Job, State},
     load::Load,
@@ -44,6 +44,44 @@ impl Dispatcher {
             self.enqueue(vec![id], Urgency::Waits);
         }
         self.add_child(parent);
+    }
+
+    /// Other nodes than before may run a job that waits.
+    pub(super) fn change_candidates(
+        &mut self,
+        id: JobId,
+        candidates: &Candidates,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(job) = self.jobs.get(id).filter(|job| !job.is_running()) else { return };
+        let before = job.ask;
+        let changed = self.nodes.add_site(candidates).and_then(|site| {
+            let ask = Ask { site, ..self.asks[before] };
+            let refusal = self.refusal(&ask);
+            if refusal.is_some() || ask == self.asks[before] {
+                self.nodes.remove_site(site);
+            }
+            refusal.map_or(Ok(ask), Err)
+        });
+        match changed {
+            Ok(ask) if ask == self.asks[before] => {}
+            Ok(ask) => {
+                let unit = self.take_from_queue(id);
+                self.nodes.remove_site(self.asks[before].site);
+                let after = self.asks.add(ask);
+                self.asks.remove(before);
+                if let Some(job) = self.jobs.get_mut(id) {
+                    job.ask = after;
+                }
+                let ends = self.jobs[id].ends.clone();
+                self.regroup(unit);
+                self.regroup_at(&ends);
+            }
+            Err(reason) => {
+                self.forget(id);
+                actions.push(Action::Refuse { job: id, reason });
+            }
+        }
     }
 
     /// What a new job asks for, in terms of the nodes and pools that there are.

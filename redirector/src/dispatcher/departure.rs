@@ -18,14 +18,8 @@ impl Dispatcher {
         let mut unit = Vec::new();
         match state {
             State::Arriving => {}
-            State::Queued { leader, line } => {
-                unit = self.members(leader);
-                self.dequeue(self.jobs[leader].place, line);
-                for &member in &unit {
-                    if let Some(job) = self.jobs.get_mut(member) {
-                        job.state = State::Arriving;
-                    }
-                }
+            State::Queued { .. } => {
+                unit = self.take_from_queue(id);
                 self.withdraw(id);
             }
             State::Running { node, .. } => {
@@ -51,6 +45,20 @@ impl Dispatcher {
             }
         }
         self.remove_child(job.parent);
+    }
+
+    /// Takes the unit of a queued job out of the queue and returns its members, which are to get
+    /// into it again.
+    pub(super) fn take_from_queue(&mut self, id: JobId) -> Vec<JobId> {
+        let State::Queued { leader, line } = self.jobs[id].state else { return Vec::new() };
+        let unit = self.members(leader);
+        self.dequeue(self.jobs[leader].place, line);
+        for &member in &unit {
+            if let Some(job) = self.jobs.get_mut(member) {
+                job.state = State::Arriving;
+            }
+        }
+        unit
     }
 
     /// A queued job gives its place up.

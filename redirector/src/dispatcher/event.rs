@@ -26,14 +26,17 @@ impl Timestamp {
 /// is delivered twice does no harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A node takes jobs from now on: for the first time, again after [`Event::NodeDraining`] or
-    /// [`Event::NodeLost`], or with another capacity than before.
+    /// A node takes jobs from now on: for the first time, again after [`Event::NodeDraining`],
+    /// [`Event::NodeSuspended`] or [`Event::NodeLost`], or with another capacity than before.
     NodeJoined {
         /// Its name.
         node: NodeName,
         /// What it has for jobs.
         capacity: Resources,
-        /// How many jobs may hold resources there at once, whoever submitted them.
+        /// How many jobs may hold resources there at once, whoever submitted them. Those that
+        /// supervise or lend hold none. As with resources, a node goes into debt where waiting
+        /// could last for ever: for one that a running job needs at the other end of a pipe, or
+        /// for a gang that has nowhere else to go.
         max_jobs: Option<u32>,
         /// How many whole pipelines may run there at once: jobs that lend or supervise and were
         /// not spawned by a job. They count for as long as they live.
@@ -45,6 +48,19 @@ pub enum Event {
     },
     /// The node starts no more jobs; those that run there go on.
     NodeDraining {
+        /// Its name.
+        node: NodeName,
+    },
+    /// The node cannot be reached at present: nothing starts there, not even jobs that others need
+    /// at the other ends of their pipes; those that run there go on and hold what they hold. Jobs
+    /// that only this node can run wait.
+    NodeSuspended {
+        /// Its name.
+        node: NodeName,
+    },
+    /// The node is reached again: it is what it was before [`Event::NodeSuspended`], or has been
+    /// told to be meanwhile.
+    NodeResumed {
         /// Its name.
         node: NodeName,
     },
@@ -78,6 +94,14 @@ pub enum Event {
         node: NodeName,
         /// The pieces it was given, as [`Action::Start`] had them.
         indices: Vec<(PoolName, Vec<u32>)>,
+    },
+    /// Other nodes than before may run a job that waits: one has joined, or was found to lack the
+    /// program. The job keeps its turn. Nothing changes for a job that runs.
+    Candidates {
+        /// Which job.
+        job: JobId,
+        /// All the nodes that may run it.
+        candidates: Candidates,
     },
     /// Two jobs were found to be joined by pipes through processes that are not jobs.
     PipesLinked {

@@ -20,7 +20,7 @@ use super::{
     asks::Ask,
     hasher::FastMap,
     job::State,
-    nodes::{NodeIndex, Presence},
+    nodes::NodeIndex,
     pipes::{Ends, Joint},
     placement::{feasible, together},
     queue::{LineIndex, NewLine, Place, Urgency},
@@ -247,8 +247,7 @@ impl Dispatcher {
     /// where nothing is free.
     pub(super) fn place_joiner(&self, job: JobId, ask: &Ask) -> Option<NodeIndex> {
         if let Site::One(only) = ask.site {
-            let is_there = matches!(self.nodes[only].presence, Presence::Open | Presence::Draining);
-            return is_there.then_some(only);
+            return self.nodes[only].takes_joiners().then_some(only);
         }
         let partners =
             self.gang_of(job).into_iter().filter_map(|member| match self.jobs.get(member)?.state {
@@ -266,9 +265,6 @@ impl Dispatcher {
         open.or_else(|| self.nodes.with_room_of(near, &ask.load, |_| true))
             .or_else(|| self.nodes.with_room(&ask.load, ask.site, |_| true))
             .or_else(|| self.nodes.closest(&ask.load, ask.site, |_| true))
-            .or_else(|| {
-                let draining = |node: &NodeIndex| self.nodes[*node].presence == Presence::Draining;
-                beside.into_iter().find(draining)
-            })
+            .or_else(|| beside.into_iter().find(|&node| self.nodes[node].takes_joiners()))
     }
 }

@@ -31,15 +31,32 @@ impl Dispatcher {
         self.nodes.set_capacity(node, capacity.of_node(max_jobs, max_supervisors));
         self.set_pieces(node, indexed);
         self.nodes.set_presence(node, Presence::Open);
+        self.nodes.set_suspended(node, false);
         node
     }
 
     /// A node takes no more jobs.
     pub(super) fn drain(&mut self, node: &NodeName, actions: &mut Vec<Action>) {
         if let Some(node) = self.nodes.find(node)
-            && self.nodes[node].is_open()
+            && self.nodes[node].presence == Presence::Open
         {
             self.nodes.set_presence(node, Presence::Draining);
+            self.nodes_changed(node, actions);
+        }
+    }
+
+    /// A node that has jobs can, or cannot, be reached.
+    pub(super) fn suspend(
+        &mut self,
+        node: &NodeName,
+        is_suspended: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        if let Some(node) = self.nodes.find(node)
+            && self.nodes[node].presence != Presence::Away
+            && self.nodes[node].is_suspended != is_suspended
+        {
+            self.nodes.set_suspended(node, is_suspended);
             self.nodes_changed(node, actions);
         }
     }
@@ -48,6 +65,7 @@ impl Dispatcher {
     pub(super) fn leave(&mut self, node: &NodeName, presence: Presence, actions: &mut Vec<Action>) {
         let Some(index) = self.nodes.find(node) else { return };
         self.nodes.set_presence(index, presence);
+        self.nodes.set_suspended(index, false);
         let mut lost = self.nodes[index].running.clone();
         lost.sort_unstable();
         for job in lost {

@@ -149,11 +149,16 @@ impl Dispatcher {
                 self.nodes_changed(node, actions);
             }
             Event::NodeDraining { node } => self.drain(&node, actions),
+            Event::NodeSuspended { node } => self.suspend(&node, true, actions),
+            Event::NodeResumed { node } => self.suspend(&node, false, actions),
             Event::NodeLost { node } => self.leave(&node, Presence::Away, actions),
             Event::NodeRemoved { node } => self.leave(&node, Presence::Removed, actions),
             Event::Submitted { job, request } => self.submit(job, request, now, actions),
             Event::Recovered { job, request, node, indices } => {
                 self.recover(job, request, node, indices, now);
+            }
+            Event::Candidates { job, candidates } => {
+                self.change_candidates(job, &candidates, actions);
             }
             Event::PipesLinked { a, b } => self.link(a, b),
             Event::Cancelled { job } => {

@@ -43,6 +43,8 @@ pub(super) enum Presence {
 pub(super) struct Node {
     pub(super) name: NodeName,
     pub(super) presence: Presence,
+    /// It cannot be reached at present: nothing starts there.
+    pub(super) is_suspended: bool,
     /// `None` until it joins for the first time: a job may be recovered before its node is back.
     pub(super) capacity: Option<Load>,
     /// What its jobs hold: more than the capacity while the node is in debt.
@@ -56,8 +58,14 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// It takes any job for which it has room.
     pub(super) fn is_open(&self) -> bool {
-        self.presence == Presence::Open
+        self.presence == Presence::Open && !self.is_suspended
+    }
+
+    /// It takes jobs that those which run need at the other ends of their pipes.
+    pub(super) fn takes_joiners(&self) -> bool {
+        matches!(self.presence, Presence::Open | Presence::Draining) && !self.is_suspended
     }
 
     pub(super) fn capacity(&self) -> Load {
@@ -124,6 +132,7 @@ impl Nodes {
             self.table.push(Node {
                 name: name.clone(),
                 presence: Presence::Removed,
+                is_suspended: false,
                 capacity: None,
                 used: Load::NONE,
                 pieces: Pieces::default(),
@@ -146,6 +155,10 @@ impl Nodes {
 
     pub(super) fn set_presence(&mut self, index: NodeIndex, presence: Presence) {
         self.change(index, |node| node.presence = presence);
+    }
+
+    pub(super) fn set_suspended(&mut self, index: NodeIndex, is_suspended: bool) {
+        self.change(index, |node| node.is_suspended = is_suspended);
     }
 
     /// The node comes with these pieces, of which nothing is used.
@@ -218,7 +231,7 @@ impl Nodes {
         let node = &self.table[index.get()];
         let Some(capacity) = node.capacity else { return };
         let lists = [
-            (node.presence == Presence::Open, &mut self.open_by_capacity),
+            (node.is_open(), &mut self.open_by_capacity),
             (node.presence != Presence::Removed, &mut self.expected_by_capacity),
         ];
         for (_, list) in lists.into_iter().filter(|(belongs, _)| *belongs) {

@@ -12,11 +12,14 @@
 //! * some pipes lead through processes that are no jobs, and are told of later than their jobs;
 //! * all jobs of a pipeline may ask for a whole node each, as those of a run do that are to run one
 //!   after the other;
+//! * jobs may run on some of the nodes only, on which ones changes while they wait, and gangs and
+//!   families are spread over nodes;
+//! * nodes are suspended: what runs there stands still until they are reached again;
 //! * nodes are lost: what ran there is called once more, without the children that it had.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 
 use super::{mirror::Mirror, *};
 
@@ -32,7 +35,8 @@ struct Command {
     /// Its output gets to the next through a process that is no job.
     hides_output: bool,
     priority: i32,
-    pinned: bool,
+    /// The nodes it may run on, by position, or all.
+    candidates: Option<Vec<Index>>,
     pipelines: Vec<Vec<Command>>,
 }
 
@@ -43,15 +47,16 @@ fn command(children: impl Strategy<Value = Vec<Vec<Command>>>) -> impl Strategy<
         1 => Just(Holds::Supervisor),
     ];
     let pipes = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
-    (1..3_u64, holds, pipes, 0..2_i32, prop::bool::weighted(0.2), children).prop_map(
-        |(cpus, holds, pipes, priority, pinned, pipelines)| Command {
+    let candidates = prop::option::weighted(0.3, prop::collection::vec(any::<Index>(), 1..4));
+    (1..3_u64, holds, pipes, 0..2_i32, candidates, children).prop_map(
+        |(cpus, holds, pipes, priority, candidates, pipelines)| Command {
             cpus,
             holds,
             passes_input_on: pipes.0,
             passes_output_on: pipes.1,
             hides_output: pipes.2,
             priority,
-            pinned,
+            candidates,
             pipelines,
         },
     )
@@ -71,8 +76,11 @@ struct Process {
     pipes: Vec<(PipeId, End)>,
     /// It asks for all that a node has.
     asks_for_all: bool,
+    /// What it has asked for.
+    cpus: u64,
     submitted: bool,
     started: bool,
+    node: Option<NodeName>,
     ended: bool,
     /// It was lost before.
     again: bool,
@@ -88,6 +96,8 @@ enum Step {
     Link(JobId, JobId),
     /// A node that was lost comes back.
     Return(usize),
+    /// A node that was suspended is reached again.
+    Resume(usize),
 }
 
 /// What a node has: cpus, and how many jobs and pipelines it takes.
@@ -100,6 +110,7 @@ struct Machine {
     nodes: Vec<Size>,
     /// Nodes that were lost and have not come back.
     away: BTreeSet<usize>,
+    suspended: BTreeSet<usize>,
     processes: BTreeMap<JobId, Process>,
     called: u64,
     pipes: u64,
@@ -136,7 +147,9 @@ impl Machine {
                 pipes: before.into_iter().chain(after).collect(),
                 asks_for_all,
                 submitted: false,
+                cpus: 0,
                 started: false,
+                node: None,
                 ended: false,
                 again: false,
                 next_pipeline: 0,
@@ -150,7 +163,8 @@ impl Machine {
         let moves = self.processes.keys().copied().filter(|&job| self.can_move(job));
         let returns = self.away.iter().copied().map(Step::Return);
         let links = self.missing_links().into_iter().map(|(a, b)| Step::Link(a, b));
-        moves.map(Step::Advance).chain(returns).chain(links).collect()
+        let resumes = self.suspended.iter().copied().map(Step::Resume);
+        moves.map(Step::Advance).chain(returns).chain(resumes).chain(links).collect()
     }
 
     /// The writers and readers of hidden pipes that are there and not known to be joined.
@@ -172,7 +186,11 @@ impl Machine {
         }
         let has_children =
             self.processes.values().any(|child| child.parent == Some(job) && !child.ended);
-        if !process.started || has_children {
+        let stands_still = self
+            .suspended
+            .iter()
+            .any(|node| process.node.as_ref() == Some(&node_name(&node.to_string())));
+        if !process.started || has_children || stands_still {
             return false;
         }
         process.next_pipeline < process.command.pipelines.len()
@@ -202,7 +220,34 @@ impl Machine {
                 self.away.remove(&node);
                 self.join(node, now);
             }
+            Step::Resume(node) => {
+                self.suspended.remove(&node);
+                self.handle(Event::NodeResumed { node: node_name(&node.to_string()) }, now);
+            }
         }
+    }
+
+    /// The positions of the nodes that may run a command.
+    fn candidates(&self, command: &Command) -> Option<BTreeSet<usize>> {
+        let candidates = command.candidates.as_ref()?;
+        Some(candidates.iter().map(|node| node.index(self.nodes.len())).collect())
+    }
+
+    /// The most cpus that any of these nodes has.
+    fn largest(&self, candidates: Option<&BTreeSet<usize>>) -> u64 {
+        let nodes = self.nodes.iter().enumerate();
+        let allowed = nodes.filter(|(node, _)| candidates.is_none_or(|nodes| nodes.contains(node)));
+        allowed.map(|(_, size)| size.0).max().expect("there are nodes")
+    }
+
+    /// Others may run a job that waits: one node that is large enough, or all.
+    fn change(&mut self, job: Index, node: usize, now: u64) {
+        let waiting = self.processes.iter().filter(|(_, job)| job.submitted && !job.started);
+        let waiting = waiting.map(|(&job, _)| job).collect::<Vec<_>>();
+        let Some(&job) = waiting.get(job.index(waiting.len().max(1))) else { return };
+        let is_large_enough = self.processes[&job].cpus <= self.nodes[node].0;
+        let candidates = if is_large_enough { one(&node.to_string()) } else { Candidates::Any };
+        self.handle(Event::Candidates { job, candidates }, now);
     }
 
     fn join(&mut self, node: usize, now: u64) {
@@ -219,17 +264,20 @@ impl Machine {
 
     /// Lets one process take its next step.
     fn advance(&mut self, job: JobId, now: u64) {
-        let largest = self.nodes.iter().map(|node| node.0).max();
+        let candidates = self.candidates(&self.processes[&job].command);
+        let largest = self.largest(candidates.as_ref());
         let process = self.processes.get_mut(&job).expect("it was called");
         let event = if !process.submitted {
             process.submitted = true;
             let command = &process.command;
-            let whole = if command.pinned { Some(self.nodes[0].0) } else { largest };
+            process.cpus = if process.asks_for_all { largest } else { command.cpus };
             let mut pipes = process.pipes.clone();
             pipes.retain(|(pipe, _)| !self.hidden.contains(pipe));
             let request = Request {
-                resources: cpus(whole.filter(|_| process.asks_for_all).unwrap_or(command.cpus)),
-                candidates: if command.pinned { one("0") } else { Candidates::Any },
+                resources: cpus(process.cpus),
+                candidates: candidates.map_or(Candidates::Any, |nodes| {
+                    Candidates::among(nodes.iter().map(|node| node_name(&node.to_string())))
+                }),
                 parent: process.parent,
                 holds: command.holds,
                 priority: command.priority,
@@ -253,8 +301,17 @@ impl Machine {
 
     /// A node is lost with all that ran there.
     fn lose(&mut self, node: usize, now: u64) {
+        self.suspended.remove(&node);
         if self.away.insert(node) {
             self.handle(Event::NodeLost { node: node_name(&node.to_string()) }, now);
+        }
+    }
+
+    /// A node cannot be reached.
+    fn suspend(&mut self, node: usize, now: u64) {
+        if !self.away.contains(&node) {
+            self.suspended.insert(node);
+            self.handle(Event::NodeSuspended { node: node_name(&node.to_string()) }, now);
         }
     }
 
@@ -262,14 +319,16 @@ impl Machine {
         let mut lost = Vec::new();
         for action in self.mirror.handle(event, now) {
             match action {
-                Action::Start { job, .. } => {
+                Action::Start { job, node, .. } => {
                     let process = self.processes.get_mut(&job).expect("only submitted jobs start");
+                    process.node = Some(node);
                     assert!(!std::mem::replace(&mut process.started, true), "{job} started twice");
                 }
                 Action::Lost { job, .. } => {
                     let process = self.processes.get_mut(&job).expect("only submitted jobs run");
                     (process.submitted, process.started) = (false, false);
                     process.again = true;
+                    process.node = None;
                     process.next_pipeline = 0;
                     self.linked.retain(|&(a, b)| a != job && b != job);
                     lost.push(job);
@@ -309,10 +368,12 @@ proptest! {
         ),
         nodes in prop::collection::vec(
             (2..4_u64, prop::option::of(1..3_u32), prop::option::of(1..3_u32)),
-            1..3,
+            1..6,
         ),
-        losses in prop::collection::btree_map(1..120_u64, any::<prop::sample::Index>(), 0..4),
-        choices in prop::collection::vec(any::<prop::sample::Index>(), 64),
+        losses in prop::collection::btree_map(1..120_u64, any::<Index>(), 0..4),
+        suspensions in prop::collection::btree_map(1..120_u64, any::<Index>(), 0..6),
+        changes in prop::collection::btree_map(1..120_u64, any::<(Index, Index)>(), 0..8),
+        choices in prop::collection::vec(any::<Index>(), 64),
     ) {
         let mut machine = Machine { nodes: nodes.clone(), ..Machine::default() };
         for node in 0..nodes.len() {
@@ -325,6 +386,12 @@ proptest! {
         for now in 0.. {
             if let Some(node) = losses.get(&now) {
                 machine.lose(node.index(nodes.len()), now);
+            }
+            if let Some(node) = suspensions.get(&now) {
+                machine.suspend(node.index(nodes.len()), now);
+            }
+            if let Some((job, node)) = changes.get(&now) {
+                machine.change(*job, node.index(nodes.len()), now);
             }
             let possible = machine.possible();
             if possible.is_empty() {

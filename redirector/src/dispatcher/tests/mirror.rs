@@ -13,6 +13,7 @@ struct MirrorNode {
     capacity: Option<Load>,
     gpus: Option<u32>,
     open: bool,
+    suspended: bool,
 }
 
 /// What is known of a job.
@@ -259,7 +260,7 @@ impl Mirror {
     }
 
     fn open_nodes(&self) -> impl Iterator<Item = &NodeName> {
-        self.nodes.iter().filter(|(_, node)| node.open).map(|(name, _)| name)
+        self.nodes.iter().filter(|(_, node)| node.open && !node.suspended).map(|(name, _)| name)
     }
 
     fn may_ever_fit(&self, request: &Request) -> bool {
@@ -284,10 +285,14 @@ impl Mirror {
                     *count
                 });
                 let capacity = Some(loads(&capacity).of_node(max_jobs, max_supervisors));
-                self.nodes.insert(node, MirrorNode { capacity, gpus, open: true });
+                let node_now = MirrorNode { capacity, gpus, open: true, suspended: false };
+                self.nodes.insert(node, node_now);
             }
             Event::NodeDraining { node } => self.close(&node),
+            Event::NodeSuspended { node } => self.suspend(&node, true),
+            Event::NodeResumed { node } => self.suspend(&node, false),
             Event::NodeLost { node } => {
+                self.suspend(&node, false);
                 self.close(&node);
                 self.lose_jobs(&node, lost);
             }
@@ -301,10 +306,16 @@ impl Mirror {
                     capacity: None,
                     gpus: None,
                     open: false,
+                    suspended: false,
                 });
                 self.add(job, request, Some(node));
                 let mirrored = self.jobs.get_mut(&job).expect("it was just added");
                 mirrored.indices = self.dispatcher.jobs[job].indices.clone();
+            }
+            Event::Candidates { job, candidates } => {
+                if let Some(job) = self.jobs.get_mut(&job).filter(|job| job.node.is_none()) {
+                    job.request.candidates = candidates;
+                }
             }
             Event::PipesLinked { a, b } => {
                 if a != b && self.jobs.contains_key(&a) && self.jobs.contains_key(&b) {
@@ -343,6 +354,12 @@ impl Mirror {
         }
     }
 
+    fn suspend(&mut self, node: &NodeName, is_suspended: bool) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.suspended = is_suspended;
+        }
+    }
+
     fn close(&mut self, node: &NodeName) {
         if let Some(node) = self.nodes.get_mut(node) {
             node.open = false;
@@ -363,6 +380,7 @@ impl Mirror {
         let mut starts = starts.into_iter().peekable();
         while let Some((job, node)) = starts.next() {
             assert!(self.jobs[&job].request.candidates.include(&node));
+            assert!(!self.nodes[&node].suspended, "{job} started on {node}, which is suspended");
             if joiners.contains(&job) {
                 let is_first = self.is_first_at_its_end(job, &joiners);
                 assert!(is_first, "{job} goes into debt where somebody runs already");
@@ -404,7 +422,7 @@ impl Mirror {
         let nodes = unit.iter().map(|(_, node)| node).collect::<BTreeSet<_>>();
         let mut shares = Vec::new();
         for node in nodes {
-            assert!(self.nodes[node].open, "{node} takes no jobs");
+            assert!(self.open_nodes().any(|open| open == node), "{node} takes no jobs");
             let here = unit.iter().filter(|(_, on)| on == node);
             let asked = here.map(|&(job, _)| self.jobs[&job].load).reduce(Load::joined_with);
             shares.push((node, asked.expect("somebody starts there")));

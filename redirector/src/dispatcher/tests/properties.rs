@@ -12,14 +12,20 @@ enum Step {
     Join { node: u8, cpus: u64, mem: u64, limits: (Option<u32>, Option<u32>), gpus: Option<u32> },
     Drain { node: u8 },
     Lose { node: u8 },
+    Suspend { node: u8 },
+    Resume { node: u8 },
     Remove { node: u8 },
     Submit(Draft),
     Recover { draft: Draft, node: u8 },
     End { pick: u8 },
     Cancel { pick: u8 },
+    Change { pick: u8, candidates: Nodes },
     Link { a: u8, b: u8 },
     Wait { milliseconds: u64 },
 }
+
+/// Some nodes by number, or all.
+type Nodes = Option<Vec<u8>>;
 
 /// A request still to be filled in with the ids of jobs there are.
 #[derive(Clone, Debug)]
@@ -29,12 +35,25 @@ struct Draft {
     half_gpus: u64,
     share: Option<u8>,
     again: bool,
-    node: Option<u8>,
+    candidates: Nodes,
+    near: Nodes,
     parent: Option<u8>,
     holds: Holds,
     priority: i32,
     pipes: Vec<(u8, End)>,
     time_limit: Option<u64>,
+}
+
+/// The last of these nodes never joins.
+fn nodes(are_some: f64) -> impl Strategy<Value = Nodes> {
+    let some =
+        prop_oneof![prop::collection::vec(0..4_u8, 1), prop::collection::vec(0..5_u8, 0..4),];
+    prop::option::weighted(are_some, some)
+}
+
+fn candidates(nodes: &Nodes) -> Candidates {
+    let name = |node: &u8| node_name(&node.to_string());
+    nodes.as_ref().map_or(Candidates::Any, |nodes| Candidates::among(nodes.iter().map(name)))
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
@@ -47,7 +66,7 @@ fn draft() -> impl Strategy<Value = Draft> {
     let some_pipes = prop::collection::vec((0..6_u8, end), 0..3);
     let pipes = prop_oneof![2 => Just(Vec::new()), 1 => some_pipes];
     (
-        (0..9_u64, 0..5_u64, prop::option::weighted(0.2, 0..4_u8)),
+        (0..9_u64, 0..5_u64, nodes(0.3), nodes(0.2)),
         (prop::option::weighted(0.3, any::<u8>()), holds, -1..2_i32),
         (pipes, prop::option::weighted(0.5, 1..50_u64)),
         (
@@ -58,7 +77,7 @@ fn draft() -> impl Strategy<Value = Draft> {
     )
         .prop_map(
             |(
-                (half_cpus, mem, node),
+                (half_cpus, mem, candidates, near),
                 (parent, holds, priority),
                 (pipes, time_limit),
                 (half_gpus, share, again),
@@ -68,7 +87,8 @@ fn draft() -> impl Strategy<Value = Draft> {
                 half_gpus,
                 share,
                 again,
-                node,
+                candidates,
+                near,
                 parent,
                 holds,
                 priority,
@@ -91,10 +111,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4_u8).prop_map(|node| Step::Drain { node }),
         1 => (0..4_u8).prop_map(|node| Step::Lose { node }),
         1 => (0..4_u8).prop_map(|node| Step::Remove { node }),
+        1 => (0..4_u8).prop_map(|node| Step::Suspend { node }),
+        2 => (0..4_u8).prop_map(|node| Step::Resume { node }),
         24 => draft().prop_map(Step::Submit),
         1 => (draft(), 0..4_u8).prop_map(|(draft, node)| Step::Recover { draft, node }),
         16 => any::<u8>().prop_map(|pick| Step::End { pick }),
         3 => any::<u8>().prop_map(|pick| Step::Cancel { pick }),
+        2 => (any::<u8>(), nodes(0.7))
+            .prop_map(|(pick, candidates)| Step::Change { pick, candidates }),
         2 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Link { a, b }),
         4 => (1..30_u64).prop_map(|milliseconds| Step::Wait { milliseconds }),
     ]
@@ -110,8 +134,8 @@ impl Draft {
         Request {
             resources: Resources::new(Amount(self.half_cpus * 5_000), self.mem)
                 .with(gpus(), Amount(self.half_gpus * 5_000)),
-            candidates: self.node.map_or(Candidates::Any, |node| one(&node.to_string())),
-            near: None,
+            candidates: candidates(&self.candidates),
+            near: self.near.is_some().then(|| candidates(&self.near).names().into()),
             parent: self.parent.and_then(|position| pick(running, position)),
             holds: self.holds,
             priority: self.priority,
@@ -139,6 +163,8 @@ fn event(step: &Step, mirror: &Mirror, next_job: JobId) -> Option<Event> {
         Step::Drain { node } => Event::NodeDraining { node: name(node) },
         Step::Lose { node } => Event::NodeLost { node: name(node) },
         Step::Remove { node } => Event::NodeRemoved { node: name(node) },
+        Step::Suspend { node } => Event::NodeSuspended { node: name(node) },
+        Step::Resume { node } => Event::NodeResumed { node: name(node) },
         Step::Submit(ref draft) => {
             Event::Submitted { job: next_job, request: draft.request(&running) }
         }
@@ -148,6 +174,10 @@ fn event(step: &Step, mirror: &Mirror, next_job: JobId) -> Option<Event> {
         }
         Step::End { pick: position } => Event::Ended { job: pick(&running, position)? },
         Step::Cancel { pick: position } => Event::Cancelled { job: pick(&queued, position)? },
+        Step::Change { pick: position, candidates: ref nodes } => {
+            let candidates = candidates(nodes);
+            Event::Candidates { job: pick(&queued, position)?, candidates }
+        }
         Step::Link { a, b } => {
             let all = &running | &queued;
             Event::PipesLinked { a: pick(&all, a)?, b: pick(&all, b)? }
