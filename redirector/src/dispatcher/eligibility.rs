@@ -5,6 +5,7 @@ use super::{
     asks::Ask,
     load::Load,
     nodes::{Node, NodeIndex, Nodes, Presence},
+    rooms::Usage,
     sites::Site,
 };
 use crate::model::NodeName;
@@ -84,7 +85,7 @@ impl Nodes {
         self.listed(site).filter(|nodes| nodes.len() <= FEW.max(self.rooms.len() / FEW))
     }
 
-    /// The first open node of a site with that much free.
+    /// Of the open nodes of a site with that much free, the one that is used least.
     pub(super) fn with_room(
         &self,
         load: &Load,
@@ -92,19 +93,23 @@ impl Nodes {
         mut accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
         let Some(nodes) = self.few(&site) else {
-            return self.rooms.first(load, |node| self.allows(site, node) && accept(node));
+            return self.rooms.least_used(load, |node| self.allows(site, node) && accept(node));
         };
         self.with_room_of(nodes.iter().copied(), load, accept)
     }
 
-    /// The first open node of these with that much free.
+    /// Of the open nodes of these with that much free, the one that is used least.
     pub(super) fn with_room_of(
         &self,
-        mut nodes: impl Iterator<Item = NodeIndex>,
+        nodes: impl Iterator<Item = NodeIndex>,
         load: &Load,
         mut accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
-        nodes.find(|&node| self[node].is_open() && load.fits_in(&self[node].free()) && accept(node))
+        let has_room = |&node: &NodeIndex| {
+            self[node].is_open() && load.fits_in(&self[node].free()) && accept(node)
+        };
+        let usage = |node| (Usage::new(&self[node].free(), &self[node].capacity()), node);
+        nodes.filter(has_room).min_by_key(|&node| usage(node))
     }
 
     /// The open node of a site, large enough, on which the least is missing.

@@ -13,6 +13,12 @@ use crate::model::{Amount, Pool, PoolName, Resources};
 /// The most pools there can be: cpus, memory and six that nodes declare.
 const POOLS: usize = 8;
 
+/// The slot of the cpus.
+pub(super) const CPUS: usize = 0;
+
+/// The slot of the memory.
+pub(super) const MEM: usize = 1;
+
 /// An amount of every pool, together with a number of job slots and of places for supervisors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Load {
@@ -196,8 +202,8 @@ impl Pools {
         unknown: impl Fn(Pool) -> Result<(), E>,
     ) -> Result<Load, E> {
         let mut load = Load::NONE;
-        load.amounts[0] = resources.cpus.0;
-        load.amounts[1] = resources.mem;
+        load.amounts[CPUS] = resources.cpus.0;
+        load.amounts[MEM] = resources.mem;
         for (name, amount) in resources.others.iter().filter(|(_, amount)| amount.0 > 0) {
             match self.slot(name) {
                 Some(slot) => load.amounts[slot] = amount.0,

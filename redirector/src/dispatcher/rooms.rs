@@ -1,31 +1,68 @@
 //! Finds a node with room without looking at every node.
 //!
 //! A binary tree over the nodes in joining order; each branch knows, pool by pool, the most that
-//! any node below it has. A search skips every branch whose most is too little:
+//! any node below it has, and how much is in use on the node that is used least. A search goes
+//! down the branch that is used less first, and skips those whose most is too little or that are
+//! used more than what was found already:
 //!
 //! ```text
 //!                  free 4                     looking for 3:
-//!            ┌───────┴───────┐                down the left branch? its most is 2, skip it;
-//!          free 2          free 4             down the right one, to the first leaf that has 3
+//!                 used 1/5                    down the right branch first, which is used least,
+//!            ┌───────┴───────┐                to node 3;
+//!          free 3          free 4             the left branch's least is 1/4, more than 1/5:
+//!         used 1/4        used 1/5            node 3 is the answer
 //!        ┌───┴───┐       ┌───┴───┐
 //!      node 0  node 1  node 2  node 3
-//!      free 0  free 2  free 1  free 4
+//!      free 0  free 3  free 1  free 4
+//!        all    1/4      1/2     1/5
 //! ```
 //!
-//! Taking the *first* node that fits fills nodes in joining order. The gateway's own machine joins
-//! first and its leases cost least; nodes that joined last stay whole for large jobs and become
-//! idle first when there is little to do.
+//! So jobs are spread: each has more of a computer's caches, memory and network to itself, and one
+//! that is lost takes few jobs along. Among nodes used alike the one that joined first is taken:
+//! the gateway's own computer is the first, and nothing has to travel to it.
 
-use super::{load::Load, nodes::NodeIndex};
+use super::{
+    load::{CPUS, Load, MEM},
+    nodes::NodeIndex,
+};
 
-/// How many branches a search for the closest node looks at. It stops there with the best one found:
-/// where thousands of nodes lack about the same, it matters little which of them it is.
+/// How many branches a search looks at. It stops there with the best one found, if there is one:
+/// where thousands of nodes are about the same, it matters little which of them it is.
 const ENOUGH: u32 = 256;
+
+/// How much of a node is in use; less goes first. The order of placement is decided by the order of
+/// these fields and nowhere else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Usage {
+    /// The share of its cpus, in 2⁻²⁴.
+    cpus: u32,
+    /// The share of its memory.
+    mem: u32,
+    jobs: u32,
+}
+
+impl Usage {
+    pub(super) fn new(free: &Load, capacity: &Load) -> Self {
+        let share = |slot| {
+            let (free, capacity) = (free.amount(slot), capacity.amount(slot));
+            let used = u128::from(capacity.saturating_sub(free)) << 24;
+            used.checked_div(capacity.into()).unwrap_or(0) as u32
+        };
+        let jobs = capacity.slots.saturating_sub(free.slots);
+        Self { cpus: share(CPUS), mem: share(MEM), jobs }
+    }
+
+    const fn is(self, other: Self) -> bool {
+        self.cpus == other.cpus && self.mem == other.mem && self.jobs == other.jobs
+    }
+}
 
 /// What one node has free, or the most that any node of a branch has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Room {
     free: Load,
+    /// Of the node that is used least.
+    usage: Usage,
     /// At least one node here takes jobs: a node without any capacity still runs supervisors.
     open: bool,
 }
@@ -55,7 +92,9 @@ impl Rooms {
 
     /// Records what an open node has free.
     pub(super) fn set_free(&mut self, node: NodeIndex, free: Load) {
-        self.set_room(node, Room { free, open: true });
+        let capacity = &self.capacities[self.leaves + node.get()];
+        let usage = Usage::new(&free, capacity);
+        self.set_room(node, Room { free, usage, open: true });
     }
 
     /// Takes a node out of all searches.
@@ -74,13 +113,15 @@ impl Rooms {
         &self.capacities[1]
     }
 
-    /// The first open node with `load` free that `accept` agrees to.
-    pub(super) fn first(
+    /// Of the open nodes with `load` free that `accept` agrees to, the one that is used least.
+    pub(super) fn least_used(
         &self,
         load: &Load,
         mut accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
-        self.first_below(1, load, &mut accept)
+        let mut search = Search { best: None, left: ENOUGH };
+        self.least_used_below(1, load, &mut accept, &mut search);
+        search.best.map(|(_, node)| node)
     }
 
     /// The open node, large enough for `load`, on which the least is missing at present.
@@ -94,21 +135,33 @@ impl Rooms {
         search.best.map(|(_, node)| node)
     }
 
-    fn first_below(
+    fn least_used_below(
         &self,
         at: usize,
         load: &Load,
         accept: &mut impl FnMut(NodeIndex) -> bool,
-    ) -> Option<NodeIndex> {
+        search: &mut Search<Usage>,
+    ) {
+        search.left = search.left.saturating_sub(1);
         let room = &self.free[at];
         if !room.open || !load.fits_in(&room.free) {
-            return None;
+            return;
+        }
+        if search.best.is_some_and(|(least, node)| {
+            search.left == 0 || (room.usage, self.first_node_below(at)) >= (least, node)
+        }) {
+            return;
         }
         if at >= self.leaves {
-            return Some(self.node(at)).filter(|&node| accept(node));
+            if accept(self.node(at)) {
+                search.best = Some((room.usage, self.node(at)));
+            }
+            return;
         }
-        self.first_below(2 * at, load, accept)
-            .or_else(|| self.first_below(2 * at + 1, load, accept))
+        let (left, right) = (&self.free[2 * at], &self.free[2 * at + 1]);
+        let right_is_used_less = usize::from(right.open && right.usage < left.usage);
+        self.least_used_below(2 * at + right_is_used_less, load, accept, search);
+        self.least_used_below(2 * at + 1 - right_is_used_less, load, accept, search);
     }
 
     fn closest_below(
@@ -116,7 +169,7 @@ impl Rooms {
         at: usize,
         load: &Load,
         accept: &mut impl FnMut(NodeIndex) -> bool,
-        search: &mut Search,
+        search: &mut Search<u64>,
     ) {
         search.left = search.left.saturating_sub(1);
         if !self.free[at].open || !load.fits_in(&self.capacities[at]) {
@@ -160,8 +213,15 @@ impl Rooms {
         while at > 1 {
             at /= 2;
             let (left, right) = (&self.free[2 * at], &self.free[2 * at + 1]);
-            let most = Room { free: left.free.max(right.free), open: left.open || right.open };
-            if self.free[at].open == most.open && self.free[at].free.is(&most.free) {
+            let usage = match (left.open, right.open) {
+                (true, true) => left.usage.min(right.usage),
+                (true, false) => left.usage,
+                (false, _) => right.usage,
+            };
+            let open = left.open || right.open;
+            let most = Room { free: left.free.max(right.free), usage, open };
+            let before = &self.free[at];
+            if before.open == open && before.usage.is(usage) && before.free.is(&most.free) {
                 break;
             }
             self.free[at] = most;
@@ -193,10 +253,10 @@ impl Rooms {
     }
 }
 
-/// What a search for the closest node has found so far.
-struct Search {
-    /// How much is missing, and where.
-    best: Option<(u64, NodeIndex)>,
+/// What a search has found so far, in an order where less is better.
+struct Search<Order> {
+    /// How much is missing, or used, and where.
+    best: Option<(Order, NodeIndex)>,
     /// How many branches are still to be looked at.
     left: u32,
 }
@@ -221,6 +281,7 @@ mod tests {
             nodes in prop::collection::vec((0..6_u64, 0..6_u64, 0..6_u64, 0..6_u64, 0..5_u8), 1..40),
             cpus in 0..8_u64,
             mem in 0..8_u64,
+            refused in 2..6_usize,
         ) {
             let mut rooms = Rooms::default();
             let mut open = Vec::new();
@@ -236,8 +297,13 @@ mod tests {
                 }
             }
             let ask = load(cpus, mem);
-            let first = open.iter().find(|(_, free, _)| ask.fits_in(free)).map(|found| found.0);
-            prop_assert_eq!(rooms.first(&ask, |_| true), first);
+            let accept = |node: NodeIndex| !node.get().is_multiple_of(refused);
+            let least_used = open
+                .iter()
+                .filter(|(node, free, _)| ask.fits_in(free) && accept(*node))
+                .min_by_key(|(_, free, capacity)| Usage::new(free, capacity))
+                .map(|found| found.0);
+            prop_assert_eq!(rooms.least_used(&ask, accept), least_used);
             let closest = open
                 .iter()
                 .filter(|(_, _, capacity)| ask.fits_in(capacity))
