@@ -243,8 +243,8 @@ impl Dispatcher {
         self.place_joiner(job, &self.asks[self.jobs[job].ask]).is_some()
     }
 
-    /// Where a job starts that running jobs may be blocked on: beside them if possible, and even
-    /// where nothing is free.
+    /// Where a job starts that running jobs may be blocked on: where there is room, beside them if
+    /// possible, and even where nothing is free.
     pub(super) fn place_joiner(&self, job: JobId, ask: &Ask) -> Option<NodeIndex> {
         if let Site::One(only) = ask.site {
             return self.nodes[only].takes_joiners().then_some(only);
@@ -258,13 +258,27 @@ impl Dispatcher {
             self.nodes.allows(ask.site, node) && ask.load.fits_in(&self.nodes[node].capacity())
         });
         let beside = large_enough.collect::<BTreeSet<_>>();
-        let open = beside.iter().copied().find(|&node| self.nodes[node].is_open());
+        let open = || beside.iter().copied().filter(|&node| self.nodes[node].is_open());
+        let has_room = |node: &NodeIndex| self.nodes[*node].has_room_for(std::slice::from_ref(ask));
+        let has_slot = |node| ask.load.slots <= self.nodes[node].free().slots;
         let near = self.jobs[job].near.iter().flat_map(|names| names.iter());
         let near = near.filter_map(|name| self.nodes.find(name));
         let near = near.filter(|&node| self.nodes.allows(ask.site, node));
-        open.or_else(|| self.nodes.with_room_of(near, &ask.load, |_| true))
+        let candidates = self.nodes.listed(&ask.site).unwrap_or_default().iter().copied();
+        let large_enough =
+            candidates.filter(|&node| ask.load.fits_in(&self.nodes[node].capacity()));
+        open()
+            .find(has_room)
+            .or_else(|| self.nodes.with_room_of(near, &ask.load, |_| true))
             .or_else(|| self.nodes.with_room(&ask.load, ask.site, |_| true))
+            // Into debt; as to the number of jobs, only where all nodes have theirs.
+            .or_else(|| open().find(|&node| has_slot(node)))
+            .or_else(|| self.nodes.closest(&ask.load, ask.site, has_slot))
+            .or_else(|| open().next())
             .or_else(|| self.nodes.closest(&ask.load, ask.site, |_| true))
-            .or_else(|| beside.into_iter().find(|&node| self.nodes[node].takes_joiners()))
+            .or_else(|| {
+                let there = beside.iter().copied().chain(large_enough);
+                there.into_iter().find(|&node| self.nodes[node].takes_joiners())
+            })
     }
 }

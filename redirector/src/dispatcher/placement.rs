@@ -117,12 +117,19 @@ impl Dispatcher {
         (found.len() == asks.len()).then(|| found.into_iter().map(|(node, _)| node).collect())
     }
 
-    /// A node for each of `asks`, were it idle: the same for all if one can hold each of them, and
-    /// the one on which the least is missing at present. None of them lacks a place for a
-    /// supervisor now.
+    /// A node for each of `asks`, were it idle: the same for all if one is large enough; else
+    /// several that are, together; else the whole of one that can hold each of them. Of these, the
+    /// one on which the least is missing at present. None lacks a place for a supervisor now.
     pub(super) fn homes(&self, asks: &[Ask]) -> Option<Vec<NodeIndex>> {
-        if let Some(home) = self.common_home(asks) {
-            return Some(vec![home; asks.len()]);
+        let together = together(&self.nodes, asks);
+        let same = |home| vec![home; asks.len()];
+        let common = together.as_ref().and_then(|together| self.common_home(asks, together));
+        if let Some(homes) = common.map(same).or_else(|| self.spread_homes(asks)) {
+            return Some(homes);
+        }
+        let whole = together.as_ref().and_then(|together| self.whole_home(asks, together));
+        if let Some(home) = whole {
+            return Some(same(home));
         }
         let closest = |ask: &Ask| {
             let has_place = |node| self.nodes.has_place(&ask.load, node);
@@ -131,19 +138,45 @@ impl Dispatcher {
         asks.iter().map(closest).collect()
     }
 
-    fn common_home(&self, asks: &[Ask]) -> Option<NodeIndex> {
-        let together = together(&self.nodes, asks)?;
+    /// The node that can hold all of them.
+    fn common_home(&self, asks: &[Ask], together: &Ask) -> Option<NodeIndex> {
+        let may_be = |node| self.may_be_home(asks, together, node);
+        self.nodes.closest(&together.load, together.site, may_be)
+    }
+
+    /// Nodes that can hold all of them together, each its own: a gang need not be more than what
+    /// any node takes, in cpus or in jobs, as long as there are several nodes.
+    fn spread_homes(&self, asks: &[Ask]) -> Option<Vec<NodeIndex>> {
+        let mut planned = BTreeMap::<NodeIndex, Load>::new();
+        let mut homes = Vec::with_capacity(asks.len());
+        for ask in asks {
+            let with_others =
+                |node| planned.get(&node).map_or(ask.load, |others| others.joined_with(ask.load));
+            let fits = |node| {
+                with_others(node).fits_in(&self.nodes[node].capacity())
+                    && self.nodes.has_place(&ask.load, node)
+            };
+            let home = self.nodes.closest(&ask.load, ask.site, fits)?;
+            let share = with_others(home);
+            planned.insert(home, share);
+            homes.push(home);
+        }
+        Some(homes)
+    }
+
+    /// The largest node on which all of them may run, of which they get the whole.
+    fn whole_home(&self, asks: &[Ask], together: &Ask) -> Option<NodeIndex> {
+        let largest = asks.iter().map(|ask| ask.load).reduce(Load::max)?;
+        let capacity = self.nodes.roomiest(&largest, together.site)?;
         let may_be = |node| {
-            self.nodes.has_place(&together.load, node)
-                && asks.iter().all(|ask| self.nodes.allows(ask.site, node))
+            self.nodes[node].capacity() == capacity && self.may_be_home(asks, together, node)
         };
-        // A gang larger than every node gets the whole of the largest.
-        self.nodes.closest(&together.load, together.site, may_be).or_else(|| {
-            let largest = asks.iter().map(|ask| ask.load).reduce(Load::max)?;
-            let capacity = self.nodes.roomiest(&largest, together.site)?;
-            let is_roomiest = |node| self.nodes[node].capacity() == capacity && may_be(node);
-            self.nodes.closest(&together.load.min(capacity), together.site, is_roomiest)
-        })
+        self.nodes.closest(&together.load.min(capacity), together.site, may_be)
+    }
+
+    fn may_be_home(&self, asks: &[Ask], together: &Ask, node: NodeIndex) -> bool {
+        self.nodes.has_place(&together.load, node)
+            && asks.iter().all(|ask| self.nodes.allows(ask.site, node))
     }
 
     /// What the members together ask of each home, at most all it has.
