@@ -5,7 +5,7 @@ use std::{cmp::Reverse, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Dispatcher, Timestamp,
+    Dispatcher, Obstacle, Timestamp,
     asks::Ask,
     job::{Holding, State},
     load::Load,
@@ -176,6 +176,8 @@ pub enum Explanation {
         reason: Wait,
         /// The first job in the queue, for which room is being kept, if that is another one.
         behind: Option<JobId>,
+        /// If it may run on a few nodes only: what keeps it from each.
+        candidates: Vec<Obstacle>,
     },
 }
 
@@ -245,6 +247,7 @@ impl Dispatcher {
                     since: job.since,
                     reason: self.reason_to_wait(unit, line)?,
                     behind: self.first_before(unit),
+                    candidates: self.obstacles(unit, &self.asks[job.ask]),
                 })
             }
         }
@@ -316,7 +319,7 @@ impl Dispatcher {
     }
 
     /// What is too little of what is free there for `load`.
-    fn shortage(&self, load: &Load, node: &Node) -> Option<Shortage> {
+    pub(super) fn shortage(&self, load: &Load, node: &Node) -> Option<Shortage> {
         let free = node.free();
         if load.slots > free.slots {
             return Some(Shortage::Jobs { limit: node.capacity().slots });

@@ -7,12 +7,12 @@
 //!      pipes     ┌───────────┐   lines of units that ask for the same,
 //!   join jobs ──▶│   queue   │   by priority, fair share, submission
 //!   into gangs   └─────┬─────┘
-//!                      │ first: room is kept for it on one node (reservation)
+//!                      │ first: room is kept for it where it will start (reservation)
 //!                      │ others: may overtake where that does not delay it
 //!                      ▼
-//!                ┌───────────┐   the first node with enough free,
-//!                │ placement │   found in a tree over all nodes (rooms)
-//!                └─────┬─────┘   and with pieces that fit (pieces)
+//!                ┌───────────┐   of its candidates that have room (eligibility) one that is
+//!                │ placement │   near, or the one that is used least, found in a tree over all
+//!                └─────┬─────┘   nodes (rooms); with pieces that fit (pieces)
 //!                      ▼
 //!                ┌───────────┐   holds its resources, or lends them
 //!                │  running  │   while jobs it spawned are alive  ─────▶ Start
@@ -74,6 +74,7 @@ mod lending;
 mod load;
 mod membership;
 mod nodes;
+mod obstacles;
 mod pieces;
 mod pipes;
 mod placement;
@@ -90,6 +91,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 pub use candidates::Candidates;
 pub use event::{Action, End, Event, Holds, PipeId, Request, Timestamp};
 pub use explain::{Explanation, Refusal, Shortage, Wait};
+pub use obstacles::{Because, Obstacle};
 
 use self::{
     asks::Asks,

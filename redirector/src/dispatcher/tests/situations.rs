@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! node NAME CPUS [max=JOBS] [pipelines=N] [gpus=PIECES] [POOL=N]
-//! drain NAME                    lose NAME     remove NAME  at MILLISECONDS
+//! drain NAME    suspend NAME    resume NAME    lose NAME    remove NAME    at MILLISECONDS
+//! change JOB on=NODE,…
 //! submit JOB CPUS [on=NODE,…] [near=NODE,…] [prio=N] [limit=MS] [parent=JOB] [lends|supervises] [reads=P] [writes=P]
 //!                 [share=JOB] [again] [POOL=TENTHS]
 //! recover JOB CPUS on=NODE [pieces=N] …      end JOB       cancel JOB   link JOB JOB
@@ -22,13 +23,19 @@ const SITUATIONS: &[(&str, &str)] = &[
          end 1 -> start 4 n",
     ),
     (
-        "nodes are filled in joining order",
-        "node a 1
-         node b 2
+        "jobs are spread: least share of the cpus in use, then fewest jobs, then joining order",
+        "node a 2
+         node b 4
+         node c 4
          submit 1 1 -> start 1 a
          submit 2 1 -> start 2 b
-         end 1
-         submit 3 1 -> start 3 a",
+         submit 3 1 -> start 3 c
+         submit 4 1 -> start 4 b
+         submit 5 0 -> start 5 c
+         submit 6 1 -> start 6 c
+         submit 7 0 -> start 7 a
+         end 6
+         submit 8 1 -> start 8 c",
     ),
     (
         "higher priority goes first",
@@ -457,6 +464,101 @@ const SITUATIONS: &[(&str, &str)] = &[
          end 2 -> start 4 b; start 5 b",
     ),
     (
+        "a suspended node keeps its jobs and takes none, not even at the other end of a pipe",
+        "node a 2
+         node b 1
+         submit 1 1 on=a writes=p -> start 1 a
+         suspend a
+         submit 2 1 -> start 2 b
+         submit 3 1 on=a reads=p
+         submit 4 1
+         drain a
+         resume a -> start 3 a
+         suspend a
+         node a 2
+         end 1 -> start 4 a
+         suspend a
+         lose a -> lost 3 a; lost 4 a
+         resume a
+         submit 5 1 on=a
+         node a 2 -> start 5 a",
+    ),
+    (
+        "who waits gets other candidates and keeps its turn; in the queue of none it is refused",
+        "node a 1
+         node b 1
+         submit 1 1 on=a -> start 1 a
+         submit 2 1 on=a
+         submit 3 1 on=a
+         change 2 on=a,b -> start 2 b
+         change 3 on=x -> refuse 3 unknown x
+         submit 4 1 on=b
+         submit 5 1 on=a
+         change 4 on=a
+         change 1 on=b
+         end 1 -> start 4 a
+         end 4 -> start 5 a",
+    ),
+    (
+        "members of a gang that get other candidates start together still",
+        "node a 2
+         node b 1
+         submit 1 2 on=a -> start 1 a
+         submit 2 1 on=a writes=p
+         submit 3 1 on=a reads=p
+         node c 1
+         drain c
+         change 3 on=b
+         change 2 on=c
+         submit 4 1 on=b -> start 4 b
+         node c 1
+         submit 5 1 on=c
+         end 4 -> start 3 b; start 2 c",
+    ),
+    (
+        "the number of jobs counts members of gangs and those that join, on each node",
+        "node a 9 max=2
+         node b 9 max=2
+         submit 1 1 writes=p -> start 1 a
+         submit 2 1 reads=p writes=q -> start 2 a
+         submit 3 1 reads=q -> start 3 b
+         submit 4 1 supervises -> start 4 b
+         submit 5 1 parent=4 -> start 5 b
+         submit 6 1 writes=r
+         submit 7 1 reads=r
+         end 1
+         end 3 -> start 6 a; start 7 b",
+    ),
+    (
+        "a gang that is more than what any node takes waits for several of them",
+        "node a 4 max=2
+         node b 4 max=2
+         submit 1 1 -> start 1 a
+         submit 2 1 -> start 2 b
+         submit 3 1 -> start 3 a
+         submit 4 1 -> start 4 b
+         submit 5 1 writes=p share=9
+         submit 6 1 reads=p writes=q share=9
+         submit 7 1 reads=q share=9
+         end 1
+         end 3
+         submit 8 1
+         end 2 -> start 5 a; start 6 a; start 7 b
+         end 4 -> start 8 b",
+    ),
+    (
+        "children on another node than their parent's wait for that node, not for what it lends",
+        "node a 1
+         node b 1
+         submit 1 1 lends on=a -> start 1 a
+         submit 2 1 on=b -> start 2 b
+         submit 3 1 parent=1 on=b
+         submit 4 1 parent=1 -> start 4 a
+         end 4
+         end 2 -> start 3 b
+         end 3",
+    ),
+    (
         "jobs that each ask for the whole node run one after the other",
         "node n 4
          submit 1 4 -> start 1 n
@@ -508,7 +610,7 @@ fn explanations_name_what_is_short_and_who_is_first() {
     let waits = |shortage, behind, held_by: &[u64]| {
         let held_by = held_by.iter().copied().map(JobId).collect();
         let reason = Wait::Room { node: node(), shortage, held_by };
-        Some(Explanation::Waiting { since: Timestamp(7), reason, behind })
+        Some(Explanation::Waiting { since: Timestamp(7), reason, behind, candidates: vec![] })
     };
     let short = |asked| Shortage::Resource { pool: Pool::Cpus, asked, available: 0 };
     assert_eq!(dispatcher.explain(JobId(2)), waits(short(20_000), None, &[1, 3]));
@@ -521,7 +623,12 @@ fn explanations_name_what_is_short_and_who_is_first() {
     let reason = Wait::Node { node: Some(node()) };
     assert_eq!(
         dispatcher.explain(JobId(4)),
-        Some(Explanation::Waiting { since: Timestamp(7), reason, behind: None })
+        Some(Explanation::Waiting {
+            since: Timestamp(7),
+            reason,
+            behind: None,
+            candidates: vec![]
+        })
     );
 
     handle(&mut dispatcher, parse("end 1"), 9);
@@ -571,6 +678,65 @@ fn explanations_of_pieces_and_pipelines_name_who_holds_them() {
 }
 
 #[test]
+fn each_of_a_few_candidates_has_its_obstacle() {
+    let mut dispatcher = Dispatcher::new();
+    for line in [
+        "node busy 4",
+        "node drained 4",
+        "node free 4",
+        "node lost 4",
+        "node small 1",
+        "node suspended 4",
+        "submit 1 3 on=busy",
+        "drain drained",
+        "lose lost",
+        "suspend suspended",
+        "submit 2 2 on=busy,drained,lost,nowhere,small,suspended",
+        "submit 3 3 on=free",
+        "submit 4 2 on=busy,free",
+    ] {
+        handle(&mut dispatcher, parse(line), 0);
+    }
+    let obstacles = |job| match dispatcher.explain(JobId(job)) {
+        Some(Explanation::Waiting { candidates, .. }) => {
+            candidates.iter().map(ToString::to_string).collect::<Vec<_>>()
+        }
+        other => panic!("job {job}: {other:?}"),
+    };
+    assert_eq!(
+        obstacles(2),
+        [
+            "busy has 1 cpu free, needed are 2 cpus",
+            "drained is being drained and takes no more jobs",
+            "lost is not there: it has not joined, or was lost",
+            "no node is named nowhere: correct the name, or add it",
+            "small is too small: it has 1 cpu, needed are 2 cpus",
+            "suspended cannot be reached at present",
+        ]
+    );
+    assert_eq!(
+        obstacles(4),
+        ["busy has 1 cpu free, needed are 2 cpus", "free has 1 cpu free, needed are 2 cpus"]
+    );
+}
+
+#[test]
+fn a_refusal_names_the_nodes_that_there_are() {
+    let mut dispatcher = Dispatcher::new();
+    let reason = |dispatcher: &mut Dispatcher, line| match &handle(dispatcher, parse(line), 0)[..] {
+        [Action::Refuse { reason, .. }] => reason.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let alone = reason(&mut dispatcher, "submit 1 1 on=x");
+    assert!(alone.starts_with("no node is named x; there are none at all"), "{alone}");
+    for line in ["node c 1", "node a 1", "node b 1"] {
+        handle(&mut dispatcher, parse(line), 0);
+    }
+    let two = reason(&mut dispatcher, "submit 2 1 on=x,y");
+    assert!(two.starts_with("no node is named x or y; nodes are a, b and c"), "{two}");
+}
+
+#[test]
 fn a_lender_says_so() {
     let mut dispatcher = Dispatcher::new();
     for line in ["node n 1", "submit 1 1 lends", "submit 2 1 parent=1"] {
@@ -595,6 +761,7 @@ fn a_job_that_only_waits_for_its_turn_says_so() {
             since: Timestamp(0),
             reason: Wait::Turn { node: node_name("n") },
             behind: Some(JobId(2)),
+            candidates: vec![],
         })
     );
 }
@@ -606,6 +773,11 @@ fn parse(line: &str) -> Event {
     match words[0] {
         "node" => node_joined(&words[1..]),
         "drain" => Event::NodeDraining { node: node() },
+        "suspend" => Event::NodeSuspended { node: node() },
+        "resume" => Event::NodeResumed { node: node() },
+        "change" => {
+            Event::Candidates { job: job(1), candidates: candidates(&words[2]["on=".len()..]) }
+        }
         "lose" => Event::NodeLost { node: node() },
         "remove" => Event::NodeRemoved { node: node() },
         "end" => Event::Ended { job: job(1) },
@@ -626,6 +798,10 @@ fn parse(line: &str) -> Event {
         }
         other => panic!("no such event: {other}"),
     }
+}
+
+fn candidates(names: &str) -> Candidates {
+    Candidates::among(names.split(',').map(node_name))
 }
 
 fn node_joined(words: &[&str]) -> Event {
@@ -658,7 +834,7 @@ fn request(words: &[&str]) -> Request {
         let number = || value.parse::<i64>().expect("a number");
         let pipe = || PipeId { device: 0, inode: value.as_bytes()[0].into() };
         match key {
-            "on" => request.candidates = Candidates::among(value.split(',').map(node_name)),
+            "on" => request.candidates = candidates(value),
             "near" => request.near = Some(value.split(',').map(node_name).collect()),
             "prio" => request.priority = number() as i32,
             "limit" => request.time_limit = Some(number() as u64),
