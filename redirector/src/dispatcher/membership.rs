@@ -91,7 +91,8 @@ impl Dispatcher {
 
     /// Draws the conclusions from a node's arrival, departure or change of size.
     pub(super) fn nodes_changed(&mut self, node: NodeIndex, actions: &mut Vec<Action>) {
-        if self.is_reserved(node) {
+        let is_cramped = self.reservation.as_ref().is_some_and(|kept| kept.is_cramped);
+        if is_cramped || self.is_reserved(node) {
             self.release_reservation();
         }
         let sizes_changed = std::mem::take(&mut self.nodes.sizes_changed);

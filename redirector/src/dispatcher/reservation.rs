@@ -40,6 +40,8 @@ pub(super) struct Reservation {
     pub(super) homes: Vec<NodeIndex>,
     /// How much is kept on each node.
     pub(super) shares: BTreeMap<NodeIndex, Load>,
+    /// They are to have more than all of a node: with another node there may be a better place.
+    pub(super) is_cramped: bool,
     /// The jobs that have overtaken it on its nodes, with what they asked for.
     overtakers: FastMap<JobId, (NodeIndex, Load)>,
     /// The sum of that on each node.
@@ -65,8 +67,15 @@ impl Dispatcher {
         let asks = &self.queue[line].asks;
         if let Some(homes) = self.homes(asks) {
             let shares = self.shares(asks, &homes);
+            let is_cramped = !shares.iter().all(|(&node, share)| {
+                let here = homes.iter().zip(&**asks).filter(|(home, _)| **home == node);
+                let asked = here.map(|(_, ask)| ask.load).reduce(Load::joined_with);
+                asked.is_none_or(|asked| asked.fits_in(share))
+            });
             let (overtakers, overtaken) = (FastMap::default(), FastMap::default());
-            self.reservation = Some(Reservation { unit, homes, shares, overtakers, overtaken });
+            let reservation =
+                Reservation { unit, homes, shares, is_cramped, overtakers, overtaken };
+            self.reservation = Some(reservation);
         }
     }
 

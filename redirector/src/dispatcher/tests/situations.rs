@@ -547,6 +547,20 @@ const SITUATIONS: &[(&str, &str)] = &[
          end 4 -> start 8 b",
     ),
     (
+        "a gang that was to get the whole of a node waits for a larger one that is back",
+        "node a 2
+         node b 3
+         submit 1 2 -> start 1 a
+         submit 2 3 -> start 2 b
+         suspend b
+         submit 3 2 writes=p
+         submit 4 1 reads=p
+         submit 5 1
+         resume b
+         end 1 -> start 5 a
+         end 2 -> start 4 b; start 3 b",
+    ),
+    (
         "children on another node than their parent's wait for that node, not for what it lends",
         "node a 1
          node b 1
