@@ -9,8 +9,8 @@ use super::{
     table::{Align, layout},
 };
 use crate::{
-    cli::output::Cell,
-    config::{Config, Setting},
+    cli::output::{Cell, shortened},
+    config::{Config, Host, Setting},
     place,
     store::Durability,
     units::{format_bytes, format_duration},
@@ -41,7 +41,11 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
     let header = [("SETTING", Align::Left), ("VALUE", Align::Left), ("FROM", Align::Left)];
     let cells: Vec<_> = rows
         .into_iter()
-        .map(|row| vec![Cell::plain(row.setting), Cell::plain(row.value), Cell::faint(row.origin)])
+        .map(|row| {
+            // What has several lines gets one in the table.
+            let value = Cell::plain(shortened(&row.value, usize::MAX));
+            vec![Cell::plain(row.setting), value, Cell::faint(row.origin)]
+        })
         .collect();
     output::text(&layout(&header, &cells))?;
     if config.files.is_empty() {
@@ -88,12 +92,60 @@ fn rows(config: &Config) -> Vec<Row> {
     rows.extend(
         pools.map(|(name, pool)| row(&format!("node.pools.{name}"), pool, ToString::to_string)),
     );
+    rows.push(row("node.tags", &node.tags, |tags| {
+        if tags.is_empty() { "none".to_owned() } else { tags.join(", ") }
+    }));
     rows.extend([
         row("client.mode", &client.mode, |value| value.word().to_owned()),
         row("client.on_failure", &client.on_failure, |value| value.word().to_owned()),
         row("client.reconnect", &client.reconnect, duration),
     ]);
+    rows.extend(of_hosts(config));
     rows
+}
+
+/// How hosts are reached, and what is set of each one.
+fn of_hosts(config: &Config) -> Vec<Row> {
+    let row = |setting: String, value: String| {
+        let origin = config.host_origins.get(&setting).map_or("default", |origin| origin);
+        Row { origin: origin.to_owned(), setting, value }
+    };
+    let mut rows = vec![
+        row("ssh.command".to_owned(), config.ssh.command.join(" ")),
+        row("ssh.lost_after".to_owned(), format_duration(config.ssh.lost_after)),
+    ];
+    for host in &config.hosts {
+        let values = values(host);
+        let name = &host.name;
+        rows.extend(values.map(|(field, value)| row(format!("hosts.{name}.{field}"), value)));
+    }
+    rows
+}
+
+/// What is set of a host, by the names of the settings.
+fn values(host: &Host) -> impl Iterator<Item = (String, String)> {
+    let pools =
+        host.pools.iter().map(|(pool, amount)| (format!("pools.{pool}"), amount.to_string()));
+    let directories = host.path_map.iter().map(|(here, there)| {
+        (format!("path_map.{}", here.to_string_lossy()), there.to_string_lossy().into_owned())
+    });
+    let variables = host.env.iter().map(|(name, value)| {
+        let value = value.as_ref().map_or("taken away".into(), |value| value.to_string_lossy());
+        (format!("env.{}", name.to_string_lossy()), value.into_owned())
+    });
+    let number = |number: Option<u32>| number.map(|number| number.to_string());
+    let single = [
+        ("address", Some(host.address.clone())),
+        ("cpus", host.cpus.map(|cpus| cpus.to_string())),
+        ("mem", host.mem.map(format_bytes)),
+        ("gpus", number(host.gpus)),
+        ("max_per_node", number(host.max_per_node)),
+        ("setup", host.setup.clone()),
+        ("tags", (!host.tags.is_empty()).then(|| host.tags.join(", "))),
+        ("stage", host.stage.then(|| "true".to_owned())),
+    ];
+    let single = single.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?)));
+    single.chain(pools).chain(directories).chain(variables)
 }
 
 fn row<T>(name: &str, setting: &Setting<T>, value: impl Fn(&T) -> String) -> Row {

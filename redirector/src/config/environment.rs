@@ -2,7 +2,10 @@
 
 use std::{env, time::Duration};
 
-use super::{Config, Error, Mode, OnFailure, Setting, value::parse_pool_name};
+use super::{
+    Config, Error, Mode, OnFailure, Setting, host_list::parse_host_list, value::parse_pool_name,
+    written_hosts::Collected,
+};
 use crate::{
     model::{Amount, PoolName},
     store::Durability,
@@ -10,7 +13,7 @@ use crate::{
 };
 
 /// Variables that are settings of the gateway, which a client hands on when it starts one.
-pub const GATEWAY_VARIABLES: [&str; 12] = [
+pub const GATEWAY_VARIABLES: [&str; 13] = [
     IDLE_TIMEOUT,
     DURABILITY,
     KEEP_FOR,
@@ -23,6 +26,7 @@ pub const GATEWAY_VARIABLES: [&str; 12] = [
     MAX_JOBS,
     MAX_SUPERVISORS,
     POOLS,
+    HOSTS,
 ];
 
 /// The variable that says what becomes of whitelisted commands.
@@ -40,9 +44,10 @@ const ENFORCE_MEMORY: &str = "REDIRECTOR_ENFORCE_MEMORY";
 const MAX_JOBS: &str = "REDIRECTOR_MAX_JOBS";
 const MAX_SUPERVISORS: &str = "REDIRECTOR_MAX_SUPERVISORS";
 const POOLS: &str = "REDIRECTOR_POOLS";
+const HOSTS: &str = "REDIRECTOR_HOSTS";
 
 impl Config {
-    pub(super) fn read_environment(&mut self) -> Result<(), Error> {
+    pub(super) fn read_environment(&mut self, collected: &mut Collected) -> Result<(), Error> {
         let Self { gateway, node, client, .. } = self;
         read(&mut gateway.idle_timeout, IDLE_TIMEOUT, parse_duration)?;
         read(&mut gateway.durability, DURABILITY, durability)?;
@@ -60,6 +65,9 @@ impl Config {
         for (name, value) in pools.value {
             node.pools.insert(name, Setting { value, origin: POOLS.to_owned() });
         }
+        let mut hosts = Setting::default_of(Vec::new());
+        read(&mut hosts, HOSTS, parse_host_list)?;
+        collected.list_all(&hosts.value, HOSTS);
         read(&mut client.mode, MODE_VARIABLE, mode)?;
         read(&mut client.on_failure, "REDIRECTOR_ON_FAILURE", on_failure)?;
         read::<Duration>(&mut client.reconnect, "REDIRECTOR_RECONNECT", parse_duration)

@@ -16,6 +16,7 @@
 //! enforce_memory = true      # jobs that take more memory than they asked for are ended
 //! max_jobs = 100             # at a time; as many as fit where not given
 //! max_supervisors = 8        # pipelines at a time; one per cpu where not given, at least 4
+//! tags = ["big"]             # what rules may ask for
 //!
 //! [node.pools]               # whatever else jobs use up
 //! licence = 2
@@ -24,11 +25,32 @@
 //! mode       = "local"       # or "sequential", "dry-run"
 //! on_failure = "run-here"    # or "fail"
 //! reconnect  = "1h"
+//!
+//! [ssh]
+//! hosts      = ["4/node7", "ann@node[08-12]"]     # hosts without further settings
+//! command    = "ssh"         # or a list: ["ssh", "-F", "/a file"]
+//! lost_after = "5m"          # a host without a connection is given up after this long
+//!
+//! [[hosts]]                  # all but the name may be left out
+//! name = "big"               # or several: "big[1-4]"
+//! address = "ann@{}.example.org:2222"             # {} is the name
+//! cpus = 8
+//! mem  = "32G"
+//! max_per_node = 4           # jobs at a time
+//! setup = "module load bwa"  # lines for /bin/sh
+//! tags = ["fast"]
+//! stage = true               # no shared file system
+//! enabled = true             # false leaves it out
+//! pools = { licence = 2 }
+//! path_map = { "/data" = "/mnt/data" }
+//! env = { PATH = "/opt/bin:$PATH", PYTHONPATH = false }   # false takes it away
 //! ```
 
 mod environment;
+mod host_list;
 mod hosts;
 mod value;
+mod written_hosts;
 
 use std::{
     collections::BTreeMap,
@@ -39,6 +61,7 @@ use std::{
 
 use serde::Deserialize;
 
+use self::written_hosts::Collected;
 use crate::{
     model::{Amount, PoolName},
     place,
@@ -47,7 +70,8 @@ use crate::{
 
 pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
 pub use environment::{GATEWAY_VARIABLES, MODE_VARIABLE};
-pub use hosts::{Host, Ssh};
+pub use host_list::{ListedHost, parse_host_list, parse_node_name};
+pub use hosts::{Host, Ssh, check_tag};
 pub use value::Setting;
 
 /// The configuration cannot be used.
@@ -78,6 +102,19 @@ pub enum Error {
         value: String,
         /// What was expected.
         reason: String,
+    },
+    /// The gateway's computer is among the hosts.
+    #[error(
+        "{origin}: the host '{name}' is this computer, which is a node without being listed: take \
+         it out, or, if other computers read the same file, write '[[hosts]]', 'name = \
+         \"{name}\"', 'enabled = false' in redirector.{name}.toml beside it; what jobs may have \
+         here stands under [node]"
+    )]
+    OwnNode {
+        /// The file or variable that lists it.
+        origin: String,
+        /// What it is called.
+        name: String,
     },
 }
 
@@ -116,8 +153,11 @@ pub struct Config {
     pub client: Client,
     /// `[ssh]`
     pub ssh: Ssh,
-    /// `[[hosts]]`, in their order.
+    /// `[[hosts]]` and those of `ssh.hosts`, in their order.
     pub hosts: Vec<Host>,
+    /// Where the settings of `ssh` and `hosts` come from that are not defaults, by their
+    /// names: `ssh.command`, `hosts.node7.cpus`.
+    pub host_origins: BTreeMap<String, String>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
 }
@@ -154,6 +194,8 @@ pub struct Node {
     pub max_supervisors: Setting<Option<u32>>,
     /// Whatever else jobs use up, by name.
     pub pools: BTreeMap<PoolName, Setting<Amount>>,
+    /// What rules may ask for.
+    pub tags: Setting<Vec<String>>,
 }
 
 /// `[client]`: the processes that stand in for commands.
@@ -185,6 +227,7 @@ impl Default for Config {
                 max_jobs: Setting::default_of(None),
                 max_supervisors: Setting::default_of(None),
                 pools: BTreeMap::new(),
+                tags: Setting::default_of(Vec::new()),
             },
             client: Client {
                 mode: Setting::default_of(Mode::Local),
@@ -193,6 +236,7 @@ impl Default for Config {
             },
             ssh: Ssh::default(),
             hosts: Vec::new(),
+            host_origins: BTreeMap::new(),
             files: Vec::new(),
         }
     }
@@ -201,11 +245,18 @@ impl Default for Config {
 impl Config {
     /// The configuration that counts here and now.
     pub fn load() -> Result<Self, Error> {
+        Self::of(place::configuration().as_deref())
+    }
+
+    /// As in `file`, the computer's own file beside it, and the environment.
+    fn of(file: Option<&Path>) -> Result<Self, Error> {
         let mut config = Self::default();
-        for file in files_here() {
-            config.read(&file)?;
+        let mut collected = Collected::default();
+        for file in file.map(with_own).unwrap_or_default() {
+            config.read(&file, &mut collected)?;
         }
-        config.read_environment()?;
+        config.read_environment(&mut collected)?;
+        config.settle(collected, &place::host_name())?;
         Ok(config)
     }
 
@@ -216,14 +267,23 @@ impl Config {
         files.iter().any(|file| fs::read(file).is_ok_and(|text| may_name(&text, name)))
     }
 
-    fn read(&mut self, path: &Path) -> Result<(), Error> {
+    fn settle(&mut self, mut collected: Collected, own_name: &str) -> Result<(), Error> {
+        self.hosts = collected
+            .finish(own_name)
+            .map_err(|origin| Error::OwnNode { origin, name: own_name.to_owned() })?;
+        self.ssh = collected.ssh;
+        self.host_origins = collected.origins;
+        Ok(())
+    }
+
+    fn read(&mut self, path: &Path, collected: &mut Collected) -> Result<(), Error> {
         let text = fs::read_to_string(path)
             .map_err(|cause| Error::Unreadable { path: path.to_owned(), cause })?;
         let malformed = |reason: String| Error::Malformed { path: path.to_owned(), reason };
         let file: value::File =
             toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
         let origin = path.display().to_string();
-        let value::File { gateway, node, client } = file;
+        let value::File { gateway, node, client, ssh, hosts } = file;
         self.gateway.idle_timeout.override_with(gateway.idle_timeout.map(|value| value.0), &origin);
         self.gateway.durability.override_with(gateway.durability, &origin);
         self.gateway.keep_for.override_with(gateway.keep_for.map(|value| Some(value.0)), &origin);
@@ -235,6 +295,10 @@ impl Config {
         self.node.enforce_memory.override_with(node.enforce_memory, &origin);
         self.node.max_jobs.override_with(node.max_jobs.map(Some), &origin);
         self.node.max_supervisors.override_with(node.max_supervisors.map(Some), &origin);
+        if let Some(tag) = node.tags.iter().flatten().find_map(|tag| check_tag(tag).err()) {
+            return Err(malformed(format!("node.tags: {tag}")));
+        }
+        self.node.tags.override_with(node.tags, &origin);
         for (name, amount) in node.pools {
             let name = value::parse_pool_name(&name).map_err(malformed)?;
             let pool = Setting { value: amount.0, origin: origin.clone() };
@@ -243,6 +307,7 @@ impl Config {
         self.client.mode.override_with(client.mode, &origin);
         self.client.on_failure.override_with(client.on_failure, &origin);
         self.client.reconnect.override_with(client.reconnect.map(|value| value.0), &origin);
+        collected.read(ssh, &hosts, &origin, &text).map_err(malformed)?;
         self.files.push(path.to_owned());
         Ok(())
     }
@@ -250,14 +315,25 @@ impl Config {
 
 /// The file that counts here and now, and the computer's own beside it.
 fn files_here() -> Vec<PathBuf> {
-    let Some(file) = place::configuration() else { return Vec::new() };
+    place::configuration().as_deref().map(with_own).unwrap_or_default()
+}
+
+/// `file`, and the computer's own beside it.
+fn with_own(file: &Path) -> Vec<PathBuf> {
     let own = file.with_file_name(format!("redirector.{}.toml", place::host_name()));
-    if own.exists() { vec![file, own] } else { vec![file] }
+    if own.exists() { vec![file.to_owned(), own] } else { vec![file.to_owned()] }
 }
 
 /// Whether the key `name` may be in `text`; keys can be written with escapes (TOML 1.0, "Keys").
 fn may_name(text: &[u8], name: &str) -> bool {
     text.contains(&b'\\') || text.windows(name.len()).any(|part| part == name.as_bytes())
+}
+
+/// The hosts that the configuration `file` names, together with the computer's own file beside
+/// it and the environment: what a running gateway reads again.
+pub fn hosts_of(file: &Path) -> Result<(Ssh, Vec<Host>), Error> {
+    let Config { ssh, hosts, .. } = Config::of(Some(file))?;
+    Ok((ssh, hosts))
 }
 
 impl OnFailure {
@@ -287,61 +363,4 @@ impl Mode {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Config, String> {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let file = directory.path().join("redirector.toml");
-        fs::write(&file, text).expect("just made");
-        let mut config = Config::default();
-        config.read(&file).map(|()| config).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_file_sets_what_it_names() {
-        let config = read(
-            "[node]\ncpus = 1.5\ngpus = 2\npin = false\nmax_jobs = 7\n\
-             [node.pools]\nlicence = 2\nscratch = \"0.5\"\n[client]\nmode = \"dry-run\"\n",
-        )
-        .unwrap();
-        let node = &config.node;
-        assert_eq!(node.cpus.value, Some(Amount(15_000)));
-        assert_eq!((node.gpus.value, node.max_jobs.value), (Some(2), Some(7)));
-        assert_eq!((node.pin.value, node.enforce_memory.value), (false, true));
-        assert_eq!(node.pin.origin, config.files[0].display().to_string());
-        let pools: Vec<_> =
-            node.pools.iter().map(|(name, pool)| (name.as_str(), pool.value)).collect();
-        assert_eq!(pools, [("licence", Amount::whole(2)), ("scratch", Amount(5_000))]);
-        assert_eq!(config.client.mode.value, Mode::DryRun);
-    }
-
-    #[test]
-    fn a_key_is_found_however_it_is_written() {
-        for text in [
-            "[client]\nmode = \"dry-run\"\n",
-            "client.mode=\"local\"",
-            "[client]\n\"m\\u006fde\"=1",
-        ] {
-            assert!(may_name(text.as_bytes(), "mode"), "{text}");
-        }
-        assert!(!may_name(b"[client]\non_failure = \"fail\"\n", "mode"));
-        assert!(!may_name(b"", "mode"));
-    }
-
-    #[test]
-    fn what_is_wrong_in_a_file_is_said_with_its_name() {
-        for (text, part) in [
-            ("[node.pools]\nmem = 1", "'mem'"),
-            ("[node.pools]\ngpus = 1", "'node.gpus'"),
-            ("[node.pools]\n\"a b\" = 1", "'a b'"),
-            ("[node.pools]\nlicence = \"many\"", "many"),
-            ("[node]\ngpus = -1", "gpus"),
-            ("[client]\nmode = \"fast\"", "fast"),
-            ("[node]\ncpu = 1", "cpu"),
-        ] {
-            let said = read(text).unwrap_err();
-            assert!(said.contains(part) && said.contains("redirector.toml"), "{text}: {said}");
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{Mode, OnFailure};
+use super::{
+    Mode, OnFailure,
+    written_hosts::{HostSection, SshSection},
+};
 use crate::{
     model::{Amount, PoolName},
     store::Durability,
@@ -41,6 +44,8 @@ pub(super) struct File {
     pub gateway: GatewaySection,
     pub node: NodeSection,
     pub client: ClientSection,
+    pub ssh: SshSection,
+    pub hosts: Vec<HostSection>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -63,12 +68,14 @@ pub(super) struct NodeSection {
     pub max_jobs: Option<u32>,
     pub max_supervisors: Option<u32>,
     pub pools: BTreeMap<String, WrittenCpus>,
+    pub tags: Option<Vec<String>>,
 }
 
-/// The name of a pool of `[node.pools]`; `gpus` have a setting of their own.
+/// The name of a pool of `[node.pools]` or a host; `gpus` have a setting of their own.
 pub(super) fn parse_pool_name(name: &str) -> Result<PoolName, String> {
     if name == "gpus" {
-        return Err("'gpus' is set as 'node.gpus', not among the pools".to_owned());
+        return Err("'gpus' is not among the pools: it has a setting of its own, such as gpus = 2"
+            .to_owned());
     }
     PoolName::new(name).map_err(|error| error.to_string())
 }
