@@ -68,8 +68,8 @@ pub fn remove_shim(invocation: &mut Invocation) {
     }
 }
 
-/// `None` if libshim.so is not in the list.
-fn without_shim(list: &[u8]) -> Option<Vec<u8>> {
+/// The list without libshim.so; `None` if that is not in it.
+pub(crate) fn without_shim(list: &[u8]) -> Option<Vec<u8>> {
     elements(list).any(is_shim).then(|| {
         let rest: Vec<_> = elements(list).filter(|element| !is_shim(element)).collect();
         rest.join(&b':')

@@ -16,6 +16,7 @@ mod computer;
 mod control_groups;
 mod cpus;
 mod gpus;
+pub mod mapping;
 mod memory;
 pub mod pins;
 pub mod variables;
@@ -159,6 +160,38 @@ impl Facts {
             }
         }
         resources
+    }
+
+    /// What a person says of a host goes over what was found there.
+    pub fn override_with(&mut self, host: &config::Host) {
+        const ORIGIN: &str = "redirector.toml";
+        let counted = |name: &str, amount| Pool {
+            name: name.to_owned(),
+            capacity: Capacity::Count(amount),
+            origin: ORIGIN.to_owned(),
+        };
+        if let Some(cpus) = host.cpus {
+            self.set(counted("cpus", cpus));
+        }
+        if let Some(mem) = host.mem {
+            let (capacity, origin) = (Capacity::Bytes(mem), ORIGIN.to_owned());
+            self.set(Pool { name: "mem".to_owned(), capacity, origin });
+        }
+        if let Some(count) = host.gpus {
+            self.gpus.set_count(count, ORIGIN);
+            self.set(counted("gpus", Amount::whole(count.into())));
+        }
+        for (name, amount) in &host.pools {
+            self.set(counted(name.as_str(), *amount));
+        }
+        self.max_jobs = host.max_per_node.or(self.max_jobs);
+    }
+
+    fn set(&mut self, pool: Pool) {
+        match self.pools.iter_mut().find(|other| other.name == pool.name) {
+            Some(other) => *other = pool,
+            None => self.pools.push(pool),
+        }
     }
 
     /// The pools that come in pieces of which each job is told which it has, and how many.

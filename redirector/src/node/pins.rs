@@ -63,6 +63,15 @@ impl Pins {
         ids
     }
 
+    /// These are the node's cpus from now on; who is pinned to some of them stays there.
+    pub fn keep_to(&mut self, cpu_ids: Vec<u32>) {
+        let taken = std::mem::take(&mut self.taken);
+        *self = Self::new(cpu_ids);
+        for (job, cpus) in taken {
+            self.adopt(job, &cpus);
+        }
+    }
+
     /// Frees what `job` was pinned to.
     pub fn give_back(&mut self, job: JobId) {
         let ids = self.taken.remove(&job).unwrap_or_default();
