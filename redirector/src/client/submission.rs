@@ -6,7 +6,10 @@ use nix::{fcntl, sys::stat};
 
 use crate::{
     agent::invocation::Invocation,
-    model::{Amount, Kind, PoolName, Resources, Retries, Rule, Spec, Text, file_name},
+    model::{
+        Amount, Kind, NodeName, Placement, PoolName, Resources, Retries, Rule, Spec, Text,
+        file_name,
+    },
     protocol::{PipeEnd, Submission},
     random,
 };
@@ -32,6 +35,8 @@ pub struct Decision {
     pub priority: i32,
     /// Whether what the command starts may become jobs of its own.
     pub nested: bool,
+    /// Where it may run.
+    pub placement: Placement,
     /// Variables that it sets for the command.
     pub variables: Vec<(Text, Text)>,
     /// What could not be evaluated, for the person.
@@ -64,6 +69,7 @@ pub fn decide(whitelists: &[PathBuf], program: &[u8], arguments: &[Text]) -> Opt
             }),
             priority: request.priority.unwrap_or(0),
             nested: request.nested,
+            placement: placement(&request),
             variables: request
                 .env
                 .iter()
@@ -87,6 +93,17 @@ fn resources(request: &whitelist::Request) -> Resources {
             Err(_) => resources,
         }
     })
+}
+
+fn placement(request: &whitelist::Request) -> Placement {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Placement {
+        host: request.host.map(|name| NodeName(text(name))),
+        pool: request.pool.map(text),
+        tags: request.tags.iter().map(text).collect(),
+        near: Vec::new(),
+        stage: request.stage,
+    }
 }
 
 /// The program's file name, with the sub-command if there is one: `samtools sort`.
@@ -147,6 +164,9 @@ pub fn submission(
             priority: decision.as_ref().map_or(0, |decision| decision.priority),
             time_limit: decision.as_ref().and_then(|decision| decision.time_limit),
             retries: decision.as_ref().map_or(Retries::default(), |decision| decision.retries),
+            placement: decision
+                .as_ref()
+                .map_or_else(Placement::default, |decision| decision.placement.clone()),
             rule: decision.map(|decision| decision.rule),
             ..Spec::default()
         },
@@ -201,6 +221,26 @@ mod tests {
             let found: Vec<_> = descriptors_named_in(argument.as_bytes()).collect();
             assert_eq!(found, descriptors, "{argument}");
         }
+    }
+
+    #[test]
+    fn a_rule_says_where_its_commands_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("whitelist");
+        fs::write(&file, "bwa host=node7 pool=lab tags=big,fast stage=on\nsort\n").unwrap();
+        let decided = |program: &str| {
+            let arguments = [Text::from(program)];
+            decide(std::slice::from_ref(&file), program.as_bytes(), &arguments).unwrap().placement
+        };
+        let expected = Placement {
+            host: Some(NodeName("node7".to_owned())),
+            pool: Some("lab".to_owned()),
+            tags: vec!["big".to_owned(), "fast".to_owned()],
+            near: Vec::new(),
+            stage: true,
+        };
+        assert_eq!(decided("bwa"), expected);
+        assert!(decided("sort").is_anywhere());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{env, path::PathBuf, time::Duration};
 use super::{submission, threads};
 use crate::{
     agent::invocation::Invocation,
-    model::{Amount, Dependency, Kind, PoolName, Retries, Spec, Text},
+    model::{Amount, Dependency, Kind, NodeName, PoolName, Retries, Spec, Text},
     place, preload,
     protocol::{DetachedSubmission, Elements, Submission},
 };
@@ -41,6 +41,14 @@ pub struct Wishes {
     pub priority: Option<i32>,
     /// How often they are tried again.
     pub retries: Option<Retries>,
+    /// The node that they run on.
+    pub host: Option<NodeName>,
+    /// What their node must have; none: as the whitelist has it.
+    pub tags: Vec<String>,
+    /// Nodes on which they rather run than on others.
+    pub near: Vec<NodeName>,
+    /// Whether their inputs are copied to the node, and their outputs back.
+    pub stage: Option<bool>,
     /// The jobs that they follow.
     pub after: Vec<Dependency>,
     /// What the elements are; none: one job.
@@ -65,6 +73,13 @@ impl Wishes {
         spec.time_limit = time_limit.map(|limit| limit.as_millis() as u64).or(spec.time_limit);
         spec.priority = priority.unwrap_or(spec.priority);
         spec.retries = retries.unwrap_or(spec.retries);
+        let placement = &mut spec.placement;
+        placement.host = self.host.or(placement.host.take());
+        if !self.tags.is_empty() {
+            placement.tags = self.tags;
+        }
+        placement.near = self.near;
+        placement.stage = self.stage.unwrap_or(placement.stage);
         spec.after = after;
         if let Some(directory) = self.directory {
             spec.directory = directory.into();
@@ -157,4 +172,43 @@ fn umask() -> u32 {
     let mask = umask(Mode::from_bits_truncate(0o077));
     umask(mask);
     mask.bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Placement;
+
+    #[test]
+    fn wishes_for_a_place_go_over_the_rules() {
+        let node = |name: &str| NodeName(name.to_owned());
+        let rule = Placement {
+            host: Some(node("a")),
+            pool: Some("lab".to_owned()),
+            tags: vec!["big".to_owned()],
+            near: Vec::new(),
+            stage: true,
+        };
+        let placed = |wishes: Wishes| {
+            let mut spec = Spec { placement: rule.clone(), ..Spec::default() };
+            wishes.set(&mut spec);
+            spec.placement
+        };
+        assert_eq!(placed(Wishes::default()), rule);
+        let wishes = Wishes {
+            host: Some(node("b")),
+            tags: vec!["fast".to_owned()],
+            near: vec![node("c")],
+            stage: Some(false),
+            ..Wishes::default()
+        };
+        let expected = Placement {
+            host: Some(node("b")),
+            pool: rule.pool.clone(),
+            tags: vec!["fast".to_owned()],
+            near: vec![node("c")],
+            stage: false,
+        };
+        assert_eq!(placed(wishes), expected);
+    }
 }

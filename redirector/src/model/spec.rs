@@ -119,7 +119,7 @@ pub struct Placement {
     /// On this node only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<NodeName>,
-    /// On nodes of this pool of nodes only.
+    /// On nodes of this pool of nodes only: those that have it among their tags.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// On nodes that have all these tags.
