@@ -28,10 +28,11 @@ impl Channel {
         Self(Arc::new(opener))
     }
 
-    /// Opens a stream to what the agent has at `path`.
+    /// Opens a stream to what the agent has at `path`, and does not wait for its answer: if the
+    /// agent has nothing there, reading fails, and the message says so.
     ///
     /// # Errors
-    /// If the connection is gone, or the agent has nothing there; the message says which.
+    /// If the connection is gone.
     pub async fn open(&self, path: impl Into<String>) -> io::Result<ByteStream> {
         self.0.open(path.into()).await
     }

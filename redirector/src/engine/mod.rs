@@ -1,14 +1,15 @@
 //! Engines start agents on other computers; agents run jobs there.
 //!
 //! ```text
-//!   gateway core ◄── Up, Report…, Down ── engine (ssh, …) ══ a byte stream ══ agent
-//!        └─── Order… ───► orders of the link │
+//!   gateway core ◄── Up, Report…, Down ── engine (ssh, …)  ══ a byte stream ══ agent
+//!        └─── Order… ───► orders of the link │ [`multiplex`]
 //!   a client's stdio ──► [`Channel::open`] ──┘ further streams beside them
 //! ```
 //!
-//! An engine sees to it that its node's agent can be talked to: it starts it, connects to it and
-//! connects again when the connection is lost, and tells the core of each.
+//! An engine sees to it that its node's agent can be talked to: it starts it, connects to it, and
+//! tells the core of each. When a connection is lost, the core decides when to try again.
 
 pub mod channel;
+pub mod multiplex;
 
 pub use channel::{ByteStream, Channel, Open};
