@@ -24,6 +24,10 @@ const STATE_BELOW_HOME: &str = ".local/state/redirector";
 /// The longest path of a Unix socket (`sun_path` less its terminator).
 const SOCKET_PATH_MAX: usize = 107;
 
+/// The longest name of an agent on a host, in bytes: a directory of that name in
+/// `/tmp/redirector-4294967295` still has room for a socket.
+pub const AGENT_NAME_MAX: usize = 64;
+
 /// A directory that cannot be found or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -131,6 +135,30 @@ impl StateDirectory {
         if length > SOCKET_PATH_MAX {
             return Err(Error::TooLong { directory: state.0.display().to_string(), length });
         }
+        Ok(state)
+    }
+
+    /// The one of the agent that a gateway on another computer calls `name` on this one. It is
+    /// in `/tmp`, because a home may be shared with other hosts, and makes no sockets then.
+    ///
+    /// # Errors
+    /// If another user has put something there.
+    pub fn of_agent(name: &str) -> Result<Self, Error> {
+        let all = Self(Path::new("/tmp").join(format!("redirector-{}", nix::unistd::getuid())));
+        let unusable = |place: &Path, reason: &str| Error::Unusable {
+            directory: place.display().to_string(),
+            cause: std::io::Error::other(reason.to_owned()),
+        };
+        // It would be somebody else who says where the directory is.
+        if fs::symlink_metadata(&all.0).is_ok_and(|metadata| metadata.is_symlink()) {
+            return Err(unusable(&all.0, "it is a symbolic link"));
+        }
+        all.create()?;
+        if name.is_empty() || name.starts_with('.') || name.contains('/') {
+            return Err(unusable(&all.0.join(name), "this is no name of an agent"));
+        }
+        let state = Self(all.0.join(name));
+        state.create()?;
         Ok(state)
     }
 

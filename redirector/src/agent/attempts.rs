@@ -138,6 +138,11 @@ impl Attempts {
         self.running == 0
     }
 
+    /// How many are known.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// Whether none is known.
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty()

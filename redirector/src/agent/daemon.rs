@@ -36,15 +36,26 @@ pub enum Error {
     System(#[from] detached::Error),
 }
 
-/// Starts the agent as a process that has nothing to do with this one's, on the same
-/// standard output and error: it says on them whether it listens, then closes them.
-pub fn launch() -> Result<(), Error> {
-    Ok(detached::launch(&["agent", "--detached"])?)
+/// Whose agent it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gateways {
+    /// Those of this user on this computer, one after the other.
+    Here,
+    /// One on another computer, which comes by way of [`super::attach`].
+    Elsewhere,
 }
 
-/// Serves the gateways of this user on this computer, one after the other, until one tells
-/// it to leave or there is nothing left to do.
-pub fn serve() -> Result<(), Error> {
+/// Starts the agent as a process that has nothing to do with this one's, on the same
+/// standard output and error: it says on them whether it listens, then closes them.
+pub fn launch(gateways: Gateways) -> Result<(), Error> {
+    Ok(detached::launch(match gateways {
+        Gateways::Here => &["agent", "--detached"],
+        Gateways::Elsewhere => &["agent", "--detached", "--remote"],
+    })?)
+}
+
+/// Serves `gateways` until one tells it to leave or there is nothing left to do.
+pub fn serve(gateways: Gateways) -> Result<(), Error> {
     let state = StateDirectory::locate()?;
     state.create()?;
     // Fails for the leader of a group, which only a person starts; then it stays in theirs.
@@ -75,7 +86,10 @@ pub fn serve() -> Result<(), Error> {
         let (shepherds, events) = Shepherds::new(shared_lock, directory);
         let has_starter = detached::announce(&log)?;
         tracing::info!(pid = std::process::id(), state = %state.path().display(), "listening");
-        let leave = server::serve(&state, listener, shepherds, events, has_starter).await;
+        let leave = match gateways {
+            Gateways::Here => server::serve(&state, listener, shepherds, events, has_starter).await,
+            Gateways::Elsewhere => server::serve_remote(&state, listener, shepherds, events).await,
+        };
         // First nobody can find the socket any more; whoever comes now starts another agent.
         drop(fs::remove_file(socket));
         tracing::info!("leaving: {leave}");

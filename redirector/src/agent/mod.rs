@@ -20,10 +20,14 @@
 //!                                           `control_group` limits it
 //! ```
 
+pub mod attach;
 mod attempts;
 mod control_group;
 pub mod daemon;
+mod descriptors;
 pub mod ending;
+mod handover;
+pub(crate) mod http;
 pub mod invocation;
 pub(crate) mod job_processes;
 pub mod memory;
@@ -36,8 +40,10 @@ mod server;
 pub mod shepherd;
 mod shepherds;
 pub mod signals;
+mod solitude;
 pub mod start;
 mod supervisor;
+mod visits;
 mod watch;
 pub mod wire;
 pub mod witness;

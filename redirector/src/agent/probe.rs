@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use nix::unistd::{AccessFlags, access};
@@ -15,7 +16,7 @@ use crate::model::Text;
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What of `probe` there is. Names without a slash are looked for in the directories of `path`.
-pub(super) fn look(probe: Probe, path: Option<&str>) -> Probed {
+pub(crate) fn look(probe: Probe, path: Option<&str>) -> Probed {
     let directories: Vec<PathBuf> = std::env::split_paths(path.unwrap_or(USUAL_PATH)).collect();
     let programs = probe.programs.iter().map(|program| find(program, &directories)).collect();
     let found = probe.directories.iter().map(|directory| identity(directory.as_path())).collect();
@@ -34,8 +35,9 @@ fn find(program: &Text, directories: &[PathBuf]) -> Option<Text> {
 /// What tells the directory at `path` from others; `None` if it is none.
 pub(crate) fn identity(path: &Path) -> Option<Identity> {
     let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
-    let modified = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-    Some(Identity { inode: metadata.ino(), modified })
+    let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let made = made.and_then(|made| u64::try_from(made.as_nanos()).ok());
+    Some(Identity { inode: metadata.ino(), made })
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub enum Order {
         /// `NAME=VALUE` entries.
         entries: Vec<Text>,
     },
+    /// Environments that came over this connection are not referred to any more.
+    ForgetEnvironments,
     /// Run this, unless the attempt is known already.
     Start(Box<Assignment>),
     /// End the attempt before its time.
@@ -103,9 +105,25 @@ pub struct Probed {
 pub struct Identity {
     /// Its inode number.
     pub inode: u64,
-    /// When its entries changed last, in nanoseconds since 1970.
-    pub modified: i128,
+    /// When it was made, in nanoseconds since 1970, where its file system knows that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<u64>,
 }
+
+impl Identity {
+    /// Whether it is most likely the same directory, seen from two computers.
+    pub fn is_same(self, other: Self) -> bool {
+        match (self.made, other.made) {
+            (Some(made), Some(made_there)) => self.inode == other.inode && made == made_there,
+            // The first numbers of each file system are its root's.
+            _ => self.inode == other.inode && self.inode > FIRST_ORDINARY_INODE,
+        }
+    }
+}
+
+/// Directories with larger inode numbers are not the roots of file systems: ext4 has 2 there,
+/// xfs 128, btrfs 256.
+const FIRST_ORDINARY_INODE: u64 = 256;
 
 /// A descriptor of an attempt that is attached to one of a process elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,31 +6,39 @@
 //!   memory is to be looked at ───────┘   owns the Attempts   └─► Report ══► gateway
 //! ```
 //!
-//! One gateway at a time: the next one's connection is taken from the listener's queue when
-//! the one before has been read to its end.
+//! One gateway at a time. On the gateway's own computer the next one's connection is taken from
+//! the listener's queue when the one before has been read to its end. From another computer the
+//! next one counts at once: what the one before still says may be on a link that is dead.
 
 use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::UnixListener,
+    net::{UnixListener, UnixStream},
     signal::unix::{SignalKind, signal},
-    sync::mpsc::UnboundedReceiver,
-    task::JoinHandle,
-    time::{Instant, sleep, sleep_until, timeout},
+    sync::{
+        mpsc::{UnboundedReceiver, unbounded_channel},
+        oneshot, watch,
+    },
+    time::{sleep, timeout},
 };
 
 use super::{
+    http::Services,
     predecessors,
     protocol::Report,
     shepherds::{Event, Shepherds},
+    solitude::{Change, Solitude},
     supervisor::{Reason, Supervisor},
+    visits,
     wire::{Connection, Progress},
 };
-use crate::{client::start_gateway, place::StateDirectory};
-
-/// How long an agent waits for the gateway that started it.
-const FIRST_GATEWAY: Duration = Duration::from_secs(30);
+use crate::{
+    config::Config,
+    engine::{ByteStream, multiplex::Heard},
+    node::Facts,
+    place::StateDirectory,
+};
 
 /// How long the gateway may take to acknowledge the ends of those jobs, and shepherds
 /// without a job to leave.
@@ -42,8 +50,23 @@ const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 /// The most events that are handled before reports are written.
 const BATCH: usize = 256;
 
-/// Serves the gateways that connect to `listener`; the one that started this agent will if it
-/// is still there.
+/// Somebody who comes to the agent.
+#[derive(Debug)]
+pub(super) enum Arrival<S> {
+    /// A gateway.
+    Gateway {
+        connection: Connection<S>,
+        /// When something was heard of it last, and how long jobs are kept without it; `None`
+        /// for one on this computer.
+        link: Option<(Heard, Duration)>,
+    },
+    /// Another build of this program wants to be the agent; it is told how many attempts are in
+    /// the way of that, or `None`: this one leaves.
+    Successor(oneshot::Sender<Option<usize>>),
+}
+
+/// Serves the gateways of this computer that connect to `listener`; the one that started this
+/// agent will if it is still there.
 pub(super) async fn serve(
     state: &StateDirectory,
     listener: UnixListener,
@@ -54,7 +77,10 @@ pub(super) async fn serve(
     let next = async || {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Connection::new(stream),
+                Ok((stream, _)) => {
+                    let connection = Connection::new(stream);
+                    return Arrival::<UnixStream>::Gateway { connection, link: None };
+                }
                 Err(error) => {
                     // Out of descriptors, most likely; what runs goes on meanwhile.
                     tracing::error!("cannot accept a connection: {error}");
@@ -63,30 +89,58 @@ pub(super) async fn serve(
             }
         }
     };
-    let supervisor = Supervisor::new(shepherds, predecessors::read(&state.agents_left()));
-    Server { state, supervisor, gateway_start: None }.serve(next, events, has_starter).await
+    let supervisor = Supervisor::new(shepherds, predecessors::read(&state.agents_left()), None);
+    let solitude = Solitude::beside_a_gateway(state.clone(), has_starter);
+    Server { state, supervisor, solitude }.serve(next, events).await
+}
+
+/// Serves a gateway on another computer: see [`visits`].
+pub(super) async fn serve_remote(
+    state: &StateDirectory,
+    listener: UnixListener,
+    shepherds: Shepherds,
+    events: UnboundedReceiver<Event>,
+) -> Reason {
+    let facts = Facts::detect(&Config::default().node);
+    let facts = Box::new(Facts { max_jobs: None, ..facts });
+    let (orders, mut arrivals) = unbounded_channel();
+    let (leave, leaving) = watch::channel(false);
+    let links = tokio::spawn(visits::serve(listener, Services { orders }, leaving));
+    let next = async || match arrivals.recv().await {
+        Some(arrival) => arrival,
+        None => std::future::pending::<Arrival<ByteStream>>().await,
+    };
+    let predecessors = predecessors::read(&state.agents_left());
+    let supervisor = Supervisor::new(shepherds, predecessors, Some(facts));
+    let server = Server { state, supervisor, solitude: Solitude::far_from_the_gateway() };
+    let reason = server.serve(next, events).await;
+    // First nobody can find the socket any more; whoever comes now starts another agent.
+    drop(std::fs::remove_file(state.agent_socket()));
+    leave.send_replace(true);
+    if timeout(FAREWELL, links).await.is_err() {
+        tracing::warn!("leaving although a gateway may not have heard all");
+    }
+    reason
 }
 
 struct Server<'a> {
     state: &'a StateDirectory,
     supervisor: Supervisor,
-    gateway_start: Option<JoinHandle<()>>,
+    solitude: Solitude,
 }
 
 impl Server<'_> {
-    /// Serves connection after connection that `next` gives.
+    /// Serves all that `next` gives.
     async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         mut self,
-        next: impl AsyncFn() -> Connection<S>,
+        mut next: impl AsyncFnMut() -> Arrival<S>,
         mut events: UnboundedReceiver<Event>,
-        has_starter: bool,
     ) -> Reason {
         let mut terminate = signal(SignalKind::terminate()).ok();
         let mut connection: Option<Connection<S>> = None;
         let mut batch = Vec::with_capacity(BATCH);
-        let patience = Instant::now() + FIRST_GATEWAY;
-        let mut is_awaited = has_starter;
         let reason = loop {
+            let is_awaited = self.solitude.is_gateway_awaited();
             if let Some(reason) = self.supervisor.may_leave(connection.is_some(), is_awaited) {
                 break reason;
             }
@@ -96,13 +150,19 @@ impl Server<'_> {
                         && !self.heard(open, progress)
                     {
                         connection = None;
-                        self.lost_the_gateway();
+                        self.solitude.begins(&self.supervisor);
                     }
                 }
-                accepted = next(), if connection.is_none() => {
-                    is_awaited = false;
-                    let open = connection.insert(accepted);
-                    say(open, self.supervisor.greeting());
+                arrival = next(), if connection.is_none() || self.solitude.ends_at_once() => {
+                    match arrival {
+                        Arrival::Gateway { connection: accepted, link } => {
+                            self.solitude.ends(link);
+                            let open = connection.insert(accepted);
+                            say(open, self.supervisor.greeting());
+                        }
+                        // Fails only when whoever asked has gone.
+                        Arrival::Successor(reply) => drop(reply.send(self.supervisor.make_way())),
+                    }
                 }
                 _ = events.recv_many(&mut batch, BATCH) => {
                     for event in batch.drain(..) {
@@ -112,13 +172,16 @@ impl Server<'_> {
                         }
                     }
                     if connection.is_none() {
-                        self.lost_the_gateway();
+                        self.solitude.goes_on(&self.supervisor);
                     }
                 }
                 () = self.supervisor.look_is_due() => self.supervisor.look(),
-                () = gateway_started(&mut self.gateway_start) => self.gateway_start = None,
-                () = terminated(&mut terminate) => self.supervisor.terminate(),
-                () = sleep_until(patience), if is_awaited => is_awaited = false,
+                () = terminated(&mut terminate) => self.supervisor.terminate(Reason::Signal),
+                change = self.solitude.change() => {
+                    if change == Change::Unbearable {
+                        self.supervisor.terminate(Reason::Deserted);
+                    }
+                }
             }
         };
         self.take_leave(connection, reason).await;
@@ -182,20 +245,6 @@ impl Server<'_> {
             }
         }
     }
-
-    /// Nobody else may be there to start a gateway for what waits behind the attempts.
-    fn lost_the_gateway(&mut self) {
-        if self.gateway_start.is_some() || !self.supervisor.needs_a_gateway() {
-            return;
-        }
-        let state = self.state.clone();
-        self.gateway_start = Some(tokio::task::spawn_blocking(move || {
-            match start_gateway::ensure_gateway(&state) {
-                Ok(()) => tracing::info!("a gateway is there again"),
-                Err(error) => tracing::error!("{error}"),
-            }
-        }));
-    }
 }
 
 fn say<S: AsyncRead + AsyncWrite + Unpin>(
@@ -214,14 +263,6 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> io::Result<Progress> {
     match connection {
         Some(open) => open.exchange().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn gateway_started(start: &mut Option<JoinHandle<()>>) {
-    match start {
-        // An error means that it panicked, which ends this process anyway.
-        Some(start) => drop(start.await),
         None => std::future::pending().await,
     }
 }

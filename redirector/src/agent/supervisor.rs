@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     model::{Outcome, Text, Timestamp, Usage},
+    node::Facts,
     random,
 };
 
-/// From SIGTERM to SIGKILL for the jobs of an agent that was told by a signal to end.
+/// From SIGTERM to SIGKILL for the jobs of an agent that leaves whether they have ended or not.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Why an agent leaves.
@@ -28,6 +29,15 @@ pub(super) enum Reason {
     Told,
     /// A signal said so.
     Signal,
+    /// Its gateway has been gone for too long.
+    Deserted,
+}
+
+impl Reason {
+    /// Whether jobs end because of it.
+    const fn ends_jobs(self) -> bool {
+        matches!(self, Self::Signal | Self::Deserted)
+    }
 }
 
 impl fmt::Display for Reason {
@@ -36,6 +46,7 @@ impl fmt::Display for Reason {
             Self::NothingToDo => "no gateway is there, and nothing is to be done",
             Self::Told => "the gateway said so",
             Self::Signal => "a signal said so",
+            Self::Deserted => "the gateway has been gone for too long",
         })
     }
 }
@@ -52,10 +63,16 @@ pub(super) struct Supervisor {
     environments: HashMap<String, Vec<Text>>,
     watch: Watch,
     leaving: Option<Reason>,
+    /// What this computer has for jobs, if the gateway is on another one.
+    facts: Option<Box<Facts>>,
 }
 
 impl Supervisor {
-    pub(super) fn new(shepherds: Shepherds, predecessors: Vec<String>) -> Self {
+    pub(super) fn new(
+        shepherds: Shepherds,
+        predecessors: Vec<String>,
+        facts: Option<Box<Facts>>,
+    ) -> Self {
         Self {
             instance: random::hex(&random::bytes::<8>()),
             predecessors,
@@ -64,6 +81,7 @@ impl Supervisor {
             environments: HashMap::new(),
             watch: Watch::default(),
             leaving: None,
+            facts,
         }
     }
 
@@ -76,7 +94,7 @@ impl Supervisor {
     /// unless the first gateway `is_awaited`.
     pub(super) fn may_leave(&self, has_gateway: bool, is_awaited: bool) -> Option<Reason> {
         match self.leaving {
-            Some(Reason::Signal) if self.attempts.none_runs() => Some(Reason::Signal),
+            Some(reason) if reason.ends_jobs() && self.attempts.none_runs() => Some(reason),
             Some(reason) if self.attempts.is_empty() => Some(reason),
             None if !has_gateway && !is_awaited && self.attempts.is_empty() => {
                 Some(Reason::NothingToDo)
@@ -103,7 +121,7 @@ impl Supervisor {
             running: self.attempts.all_running().map(|(attempt, _)| attempt).collect(),
             ended: self.attempts.unacknowledged().map(|ended| ended.attempt).collect(),
             predecessors: self.predecessors.clone(),
-            facts: None,
+            facts: self.facts.clone(),
         };
         let ended = self.attempts.unacknowledged().cloned().map(Box::new).map(Report::Ended);
         std::iter::once(hello).chain(ended).collect()
@@ -115,6 +133,7 @@ impl Supervisor {
             Order::Environment { digest, entries } => {
                 self.environments.insert(digest, entries);
             }
+            Order::ForgetEnvironments => self.environments.clear(),
             Order::Start(assignment) => {
                 let attempt = assignment.attempt;
                 if !self.attempts.contains(attempt)
@@ -143,8 +162,8 @@ impl Supervisor {
 
     /// Starts an attempt; an error is why that is not possible.
     fn start(&mut self, assignment: Box<Assignment>) -> Result<(), String> {
-        if self.leaving == Some(Reason::Signal) {
-            return Err("the agent was told to end".to_owned());
+        if let Some(reason) = self.leaving.filter(|reason| reason.ends_jobs()) {
+            return Err(format!("the agent leaves: {reason}"));
         }
         let attempt = assignment.attempt;
         let digest = assignment.environment.clone();
@@ -176,11 +195,20 @@ impl Supervisor {
         }
     }
 
+    /// Leaves if it has nothing to do, else says how many attempts there are.
+    pub(super) fn make_way(&mut self) -> Option<usize> {
+        if self.attempts.is_empty() {
+            self.leaving = self.leaving.or(Some(Reason::Told));
+            return None;
+        }
+        Some(self.attempts.len())
+    }
+
     /// Ends all jobs; the agent leaves when they have ended.
-    pub(super) fn terminate(&mut self) {
-        self.leaving = Some(Reason::Signal);
+    pub(super) fn terminate(&mut self, reason: Reason) {
+        self.leaving = Some(reason);
         let running: Vec<_> = self.attempts.all_running().map(|(attempt, _)| attempt).collect();
-        tracing::info!(jobs = running.len(), "ending all jobs: told to by a signal");
+        tracing::info!(jobs = running.len(), "ending all jobs: {reason}");
         for attempt in running {
             self.end(attempt, Cause::AgentLeaves, GRACE);
         }

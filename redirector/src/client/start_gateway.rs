@@ -29,8 +29,10 @@ use crate::{
 pub enum Service {
     /// The gateway.
     Gateway,
-    /// The agent.
+    /// The agent of a gateway on this computer.
     Agent,
+    /// The agent of a gateway on another computer.
+    RemoteAgent,
 }
 
 impl Service {
@@ -39,27 +41,28 @@ impl Service {
         match self {
             Self::Gateway => &["serve", "--embedded"],
             Self::Agent => &["agent"],
+            Self::RemoteAgent => &["agent", "--remote"],
         }
     }
 
     fn socket(self, state: &StateDirectory) -> PathBuf {
         match self {
             Self::Gateway => state.socket(),
-            Self::Agent => state.agent_socket(),
+            Self::Agent | Self::RemoteAgent => state.agent_socket(),
         }
     }
 
     fn start_lock(self, state: &StateDirectory) -> PathBuf {
         match self {
             Self::Gateway => state.start_lock(),
-            Self::Agent => state.agent_start_lock(),
+            Self::Agent | Self::RemoteAgent => state.agent_start_lock(),
         }
     }
 
     fn log(self, state: &StateDirectory) -> PathBuf {
         match self {
             Self::Gateway => state.log(),
-            Self::Agent => state.agent_log(),
+            Self::Agent | Self::RemoteAgent => state.agent_log(),
         }
     }
 }
@@ -68,7 +71,7 @@ impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Gateway => "gateway",
-            Self::Agent => "agent",
+            Self::Agent | Self::RemoteAgent => "agent",
         })
     }
 }

@@ -11,5 +11,6 @@
 
 pub mod channel;
 pub mod multiplex;
+pub mod program;
 
 pub use channel::{ByteStream, Channel, Open};
