@@ -1,7 +1,7 @@
 //! Engines start agents on other computers; agents run jobs there.
 //!
 //! ```text
-//!   gateway core ◄── Up, Report…, Down ── engine (ssh, …)  ══ a byte stream ══ agent
+//!   gateway core ◄── Up, Report…, Down ── engine ([`ssh`], …) ══ a byte stream ══ agent
 //!        └─── Order… ───► orders of the link │ [`multiplex`]
 //!   a client's stdio ──► [`Channel::open`] ──┘ further streams beside them
 //! ```
@@ -12,5 +12,6 @@
 pub mod channel;
 pub mod multiplex;
 pub mod program;
+pub mod ssh;
 
 pub use channel::{ByteStream, Channel, Open};
