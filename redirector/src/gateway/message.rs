@@ -5,6 +5,7 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 use super::core::progress::Watching;
 use crate::{
     agent::protocol::{AttemptId, Ended, LogRecord, Order, Probed},
+    config::Host,
     engine::Channel,
     model::{Job, JobId, NodeName},
     node,
@@ -116,6 +117,14 @@ pub(super) enum Message {
     Explain { job: JobId, reply: Reply<Result<Explained, Failure>> },
     /// Somebody wants to know what nodes there are.
     Nodes { reply: Reply<Vec<NodeStatus>> },
+    /// Somebody adds a host.
+    AddNode { host: Box<Host>, reply: Reply<Result<(), Failure>> },
+    /// Somebody keeps jobs away from a node, or lets them back.
+    DrainNode { node: NodeName, drain: bool, reply: Reply<Result<(), Failure>> },
+    /// Somebody removes a host.
+    RemoveNode { node: NodeName, force: bool, reply: Reply<Result<(), Failure>> },
+    /// The configuration was read again.
+    ReloadNodes { hosts: Vec<Host>, reply: Reply<Vec<String>> },
     /// Old jobs are to be forgotten.
     Purge { retention: Retention, reply: Option<Reply<Result<Purged, Failure>>> },
     /// It is time to forget what is old.
@@ -124,6 +133,8 @@ pub(super) enum Message {
     AgentUp { hello: AgentHello, link: AgentLink },
     /// An attempt that an agent ran has ended.
     AgentEnded { node: NodeName, ended: Box<Ended> },
+    /// All that an attempt on another computer has written is in its log files here.
+    OutputFetched { attempt: AttemptId },
     /// An agent has looked for what jobs need.
     AgentProbed { node: NodeName, probed: Probed },
     /// An agent, or a program on its node, has something to say.

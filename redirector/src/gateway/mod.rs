@@ -23,6 +23,8 @@ mod agents;
 mod api;
 mod core;
 pub mod daemon;
+mod fetch;
+mod hosts;
 mod lease;
 mod logs;
 mod message;

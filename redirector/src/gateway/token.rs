@@ -13,6 +13,14 @@ impl Tokens {
         Self { secret }
     }
 
+    /// Names this journal, so that agents on shared computers are told apart.
+    pub(super) fn journal_id(&self) -> String {
+        blake3::derive_key("redirector 2026 name of a journal", &self.secret)[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
     /// The token of `job`.
     pub(super) fn of(&self, job: JobId) -> String {
         let mac = blake3::keyed_hash(&self.secret, &job.0.to_le_bytes());

@@ -33,6 +33,17 @@ impl Store {
         Ok(Some(Recipe { spec, environment }))
     }
 
+    /// What was asked for as `job`; `None` if there is no such job.
+    pub fn spec(&self, job: JobId) -> Result<Option<Spec>, Error> {
+        let spec: Option<String> = self
+            .connection
+            .prepare_cached("SELECT spec FROM jobs WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([job.0], |row| row.get(0)).optional())
+            .map_err(|cause| self.error(cause))?;
+        spec.map(|spec| serde_json::from_str(&spec).map_err(|cause| Error::Record { job, cause }))
+            .transpose()
+    }
+
     /// The environment that [`Recipe::environment`] names. `None` once all its jobs had ended.
     pub fn whole_environment(
         &self,

@@ -14,161 +14,138 @@
 //! gave to this agent, and the agent does not know, it was never told: it is told again. What it
 //! gave to one that left in good order was never told either, and is given to this one. What the
 //! journal gave to an agent that was killed is lost. What the agent runs and the journal does not
-//! know belongs to a journal that was replaced: that agent is sent away.
+//! know belongs to a journal that was replaced: this computer's agent is sent away, and one on a
+//! host, which has one gateway only, is to end it.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    time::{Duration, Instant},
-};
-
-use tokio::sync::mpsc::UnboundedSender;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     Core,
-    live::{Ending, Live, Runner},
+    fleet::Link,
+    live::{Ending, Fetching, Live, Runner},
 };
 use crate::{
-    agent::protocol::{Assignment, AttemptId, Ended, Order},
+    agent::protocol::{AttemptId, Ended, Order},
+    dispatcher::Event,
     gateway::{
-        agents::{self, IfNone},
+        agents::IfNone,
+        fetch,
         message::{AgentHello, AgentLink, Message},
     },
-    model::{JobId, Kind, NodeName, Outcome, State, Text, Timestamp},
-    place::Stream,
-    random,
-    store::{self, Write},
+    model::{JobId, NodeName, Outcome, State, Timestamp},
+    store::Write,
 };
 
 /// From SIGTERM to SIGKILL.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 
-/// Pause before an agent that could not be started is tried again.
-const RETRY: Duration = Duration::from_secs(5);
-
-/// The core's side of this computer's agent.
-#[derive(Default)]
-pub(super) struct Agents {
-    link: Link,
-    /// Jobs that were granted while no agent was connected.
-    awaiting: BTreeSet<JobId>,
-    /// Jobs to be sent once the batch is journalled.
-    assigned: Vec<JobId>,
-    /// Why no agent could be reached, last time.
-    pub(super) problem: Option<String>,
-    /// When to try again.
-    retry: Option<Instant>,
-}
-
-#[derive(Default)]
-enum Link {
-    /// Nobody is connected, or about to be.
-    #[default]
-    Down,
-    Connecting,
-    Up {
-        instance: String,
-        orders: UnboundedSender<Order>,
-        /// Environments that this agent has.
-        environments: HashSet<String>,
-    },
-    /// It runs jobs of another journal, and was told to leave.
-    Leaving,
-}
-
 impl Core {
-    /// A detached job has its resources.
-    pub(super) fn assign(&mut self, job: JobId, node: NodeName) {
-        if let Link::Up { instance, .. } = &self.agents.link {
-            let agent = instance.clone();
-            let Some(live) = self.live.get_mut(&job) else { return };
-            live.runner = Runner::Agent { instance: Some(agent.clone()) };
-            let (given, at) = (live.given.clone(), Timestamp::now());
-            self.journal.write(Write::Start { job, node, agent: Some(agent), given, at });
-            self.agents.assigned.push(job);
+    /// A job that an agent is to run has its resources.
+    pub(super) fn assign(&mut self, job: JobId, name: &NodeName) {
+        let Some(node) = self.fleet.get_mut(name) else { return };
+        let Some(agent) = node.instance().map(str::to_owned) else {
+            node.awaiting.insert(job);
+            return self.connect_agent(name);
+        };
+        let Some(live) = self.live.get_mut(&job) else { return };
+        live.set_agent(Some(agent.clone()));
+        let (given, at) = (live.given.clone(), Timestamp::now());
+        let can_begin = live.can_begin();
+        self.journal.write(Write::Start { job, node: name.clone(), agent: Some(agent), given, at });
+        if can_begin {
+            self.assigned.push(job);
         } else {
-            self.agents.awaiting.insert(job);
-            self.connect_agent();
-        }
-    }
-
-    /// Sees to it that an agent will say hello.
-    pub(super) fn connect_agent(&mut self) {
-        self.connect(IfNone::Start);
-    }
-
-    /// Hears what an agent has to say that is there already: the gateway before this one may
-    /// have been killed before it acknowledged an end.
-    pub(super) fn connect_agent_if_there(&mut self) {
-        self.connect(IfNone::Leave);
-    }
-
-    fn connect(&mut self, if_none: IfNone) {
-        if matches!(self.agents.link, Link::Down) {
-            self.agents.retry = None;
-            self.agents.link = Link::Connecting;
-            let (state, core) = (self.setup.state.clone(), self.setup.messages.clone());
-            agents::connect(self.setup.node.clone(), state, core, if_none);
+            self.say_placed(job);
         }
     }
 
     pub(super) fn agent_up(&mut self, hello: AgentHello, link: AgentLink) {
-        let AgentHello { instance, predecessors, running, ended, .. } = hello;
-        let AgentLink { orders, .. } = link;
-        self.agents.problem = None;
+        let AgentHello { node: name, instance, predecessors, running, ended, facts } = hello;
         let is_ours = |attempt: &AttemptId| {
             self.live.get(&attempt.job).is_some_and(|live| {
-                live.attempt == attempt.number
-                    && matches!(&live.runner, Runner::Agent { instance: Some(own) } if *own == instance)
+                live.attempt == attempt.number && live.agent() == Some(&*instance)
             })
         };
         let foreign: Vec<_> = running.iter().filter(|attempt| !is_ours(attempt)).copied().collect();
-        if !foreign.is_empty() {
+        let done: Vec<_> = ended.iter().filter(|attempt| !is_ours(attempt)).copied().collect();
+        let own = self.fleet.own.clone();
+        // One that was removed meanwhile is not listened to.
+        let Some(node) = self.fleet.get_mut(&name) else { return };
+        node.connected();
+        let tell = |order| drop(link.orders.send(order));
+        for attempt in &foreign {
+            tell(Order::Abandon { attempt: *attempt });
+        }
+        if !foreign.is_empty() && name == own {
             tracing::warn!(agent = %instance, attempts = foreign.len(),
                 "the agent runs jobs that the journal does not know; it is to end them and leave");
-            for attempt in foreign {
-                // Fails only when the agent is gone already.
-                drop(orders.send(Order::Abandon { attempt }));
-            }
-            drop(orders.send(Order::Leave));
-            self.agents.link = Link::Leaving;
+            tell(Order::Leave);
+            node.link = Link::Leaving;
             return;
         }
-        for attempt in ended.iter().filter(|attempt| !is_ours(attempt)) {
-            drop(orders.send(Order::Acknowledge { attempt: *attempt }));
+        for attempt in done {
+            tell(Order::Acknowledge { attempt });
         }
         let known: HashSet<AttemptId> = running.into_iter().chain(ended).collect();
-        let mut lost = Vec::new();
-        for (&job, live) in &self.live {
-            let Runner::Agent { instance: Some(assigned) } = &live.runner else { continue };
-            let attempt = AttemptId { job, number: live.attempt };
-            if live.state != State::Running {
+        let (mut lost, mut fetching) = (Vec::new(), Vec::new());
+        for (&job, live) in &mut self.live {
+            let Some(assigned) = live.agent() else { continue };
+            if live.state != State::Running || live.node.as_ref() != Some(&name) {
                 continue;
             }
-            if predecessors.contains(assigned) {
-                self.agents.awaiting.insert(job);
-            } else if *assigned != instance {
+            let attempt = AttemptId { job, number: live.attempt };
+            if predecessors.iter().any(|left| left == assigned) {
+                node.awaiting.insert(job);
+            } else if assigned != instance {
                 lost.push(job);
-            } else if !known.contains(&attempt) {
-                self.agents.assigned.push(job);
+            } else if known.contains(&attempt) {
+                live.set_may_run(true);
+                fetching.push(job);
+            } else {
+                live.set_may_run(false);
+                if live.can_begin() {
+                    self.assigned.push(job);
+                }
             }
         }
-        self.agents.link = Link::Up { instance, orders, environments: HashSet::new() };
+        node.link = Link::Up { instance, link, environments: HashSet::new() };
+        let awaiting = std::mem::take(&mut node.awaiting);
+        if let Some(facts) = facts {
+            node.learn(*facts);
+            node.knowledge.forget();
+            self.node_joins(&name);
+        }
         lost.sort_unstable();
-        self.lose_attempts(lost);
-        for job in std::mem::take(&mut self.agents.awaiting) {
-            self.assign(job, self.setup.node.clone());
+        self.lose_attempts(&name, lost);
+        for job in fetching {
+            self.fetch_output(job);
+        }
+        for job in awaiting {
+            self.assign(job, &name);
         }
         // Some were to be ended while nobody was there to do it.
         let to_end = self.live.iter().filter(|(_, live)| {
-            live.is_detached() && live.state == State::Running && live.ending.is_some()
+            live.node.as_ref() == Some(&name)
+                && live.agent().is_some()
+                && live.state == State::Running
+                && live.ending.is_some()
         });
         for job in to_end.map(|(job, _)| *job).collect::<Vec<_>>() {
             self.order_end(job, GRACE);
         }
+        if name != own {
+            self.settle_queued();
+        }
     }
 
     /// The agent that ran them is gone, and with it the jobs' processes.
-    fn lose_attempts(&self, jobs: Vec<JobId>) {
+    fn lose_attempts(&mut self, node: &NodeName, jobs: Vec<JobId>) {
+        if *node != self.fleet.own {
+            for job in jobs {
+                self.lose_attempt(job);
+            }
+            return;
+        }
         let attempt = |job| Some(AttemptId { job, number: self.live.get(&job)?.attempt });
         let attempts: Vec<_> = jobs.into_iter().filter_map(attempt).collect();
         let tokens: Vec<_> = attempts.iter().map(|it| self.tokens.of(it.job)).collect();
@@ -194,50 +171,57 @@ impl Core {
     }
 
     fn lose_attempt(&mut self, job: JobId) {
-        let node = &self.setup.node;
+        let Some(node) = self.live.get(&job).and_then(|live| live.node.clone()) else { return };
         let reason = format!(
             "the agent that ran it on {node} was killed or crashed, and its processes ended with it"
         );
-        self.attempt_ended(job, Outcome::Lost { reason }, None, Timestamp::now());
+        self.placed_ended(job, Outcome::Lost { reason }, None, Timestamp::now());
     }
 
-    pub(super) fn agent_down(&mut self, problem: Option<String>) {
-        self.agents.link = Link::Down;
-        if let Some(problem) = problem {
-            tracing::error!("{problem}");
-            self.agents.problem = Some(problem);
-            self.agents.retry = Some(Instant::now() + RETRY);
+    pub(super) fn agent_ended(&mut self, node: &NodeName, ended: Ended) {
+        let attempt = ended.attempt;
+        let current = self.live.get_mut(&attempt.job).filter(|live| {
+            live.agent().is_some() && live.attempt == attempt.number && live.state == State::Running
+        });
+        let is_current = current.is_some();
+        if let Some(live) = current
+            && let Some(fetching @ (Fetching::Output | Fetching::Ended(_))) = &mut live.fetching
+        {
+            *fetching = Fetching::Ended(Box::new(ended));
             return;
         }
-        if self.needs_agent() {
-            self.connect_agent();
-        }
-    }
-
-    /// Whether jobs are, or are to be, in an agent's hands.
-    pub(super) fn needs_agent(&self) -> bool {
-        !self.agents.awaiting.is_empty()
-            || self.live.values().any(|live| live.is_detached() && live.state == State::Running)
-    }
-
-    /// When an agent that could not be reached is to be tried again, if that is needed.
-    pub(super) fn next_agent(&self) -> Option<Instant> {
-        // Looked at before all live jobs are.
-        let retry = self.agents.retry.filter(|_| matches!(self.agents.link, Link::Down))?;
-        self.needs_agent().then_some(retry)
-    }
-
-    pub(super) fn agent_ended(&mut self, ended: Ended) {
-        let Ended { attempt, outcome, usage, at, .. } = ended;
-        let is_current = self.live.get(&attempt.job).is_some_and(|live| {
-            live.is_detached() && live.attempt == attempt.number && live.state == State::Running
-        });
+        let Ended { outcome, usage, at, .. } = ended;
         if is_current {
-            self.attempt_ended(attempt.job, outcome, Some(usage), at);
+            self.placed_ended(attempt.job, outcome, Some(usage), at);
         }
-        if let Link::Up { orders, .. } = &self.agents.link {
-            let orders = orders.clone();
+        if let Some(Link::Up { link, .. }) = self.fleet.get(node).map(|node| &node.link) {
+            let orders = link.orders.clone();
             self.journal.after_commit(move || drop(orders.send(Order::Acknowledge { attempt })));
+        }
+    }
+
+    /// Fetches the output of a detached job, if it is on another computer.
+    pub(super) fn fetch_output(&mut self, job: JobId) {
+        let Some(live) = self.live.get_mut(&job).filter(|live| live.is_detached()) else { return };
+        let node = live.node.as_ref().and_then(|node| self.fleet.get(node));
+        if let Some(Link::Up { link: AgentLink { channel: Some(channel), .. }, .. }) =
+            node.map(|node| &node.link)
+        {
+            let attempt = AttemptId { job, number: live.attempt };
+            live.fetching.get_or_insert(Fetching::Output);
+            let core = self.setup.messages.clone();
+            fetch::fetch(attempt, channel.clone(), &self.setup.state, core);
+        }
+    }
+
+    pub(super) fn output_fetched(&mut self, attempt: AttemptId) {
+        let current = self.live.get_mut(&attempt.job);
+        let Some(live) = current.filter(|live| live.attempt == attempt.number) else { return };
+        let node = live.node.clone();
+        if let (Some(Fetching::Ended(ended)), Some(node)) =
+            (live.fetching.replace(Fetching::Done), node)
+        {
+            self.agent_ended(&node, *ended);
         }
     }
 
@@ -245,8 +229,9 @@ impl Core {
     pub(super) fn order_end(&mut self, job: JobId, grace: Duration) {
         let Some(live) = self.live.get(&job) else { return };
         let attempt = AttemptId { job, number: live.attempt };
-        if let Link::Up { orders, .. } = &self.agents.link {
-            let orders = orders.clone();
+        let node = live.node.as_ref().and_then(|node| self.fleet.get(node));
+        if let Some(Link::Up { link, .. }) = node.map(|node| &node.link) {
+            let orders = link.orders.clone();
             let grace = grace.as_millis() as u64;
             // After the order to start it, if that is in this batch too.
             self.journal.after_commit(move || drop(orders.send(Order::End { attempt, grace })));
@@ -255,85 +240,35 @@ impl Core {
 
     /// A job that was granted but not yet given to an agent can be taken back.
     pub(super) fn is_in_no_hands(&self, job: JobId) -> bool {
-        self.agents.awaiting.contains(&job) || self.agents.assigned.contains(&job)
+        let is_unbegun = |live: &Live| {
+            !live.is_detached() && live.agent().is_some() && !live.may_run_elsewhere()
+        };
+        self.fleet.is_awaiting(job)
+            || self.assigned.contains(&job)
+            || self.live.get(&job).is_some_and(is_unbegun)
     }
 
     pub(super) fn forget_assignment(&mut self, job: JobId) {
-        self.agents.awaiting.remove(&job);
-        self.agents.assigned.retain(|assigned| *assigned != job);
-    }
-
-    /// Sends what was journalled just now to the agent; whether there is something new to be
-    /// journalled now.
-    pub(super) fn send_assignments(&mut self) -> bool {
-        let mut has_failed = false;
-        for job in std::mem::take(&mut self.agents.assigned) {
-            if let Err(error) = self.send_assignment(job) {
-                tracing::error!(%job, "{error}");
-                let reason = format!("its record cannot be read: {error}");
-                self.attempt_ended(job, Outcome::Refused { reason }, None, Timestamp::now());
-                has_failed = true;
-            }
+        if self.live.get(&job).is_none_or(|live| live.node.is_some()) {
+            self.fleet.forget(job);
         }
-        has_failed
-    }
-
-    fn send_assignment(&mut self, job: JobId) -> Result<(), store::Error> {
-        let Some(live) = self.live.get(&job) else { return Ok(()) };
-        let Link::Up { orders, environments, .. } = &mut self.agents.link else { return Ok(()) };
-        let Some(recipe) = self.journal.store().recipe(job)? else { return Ok(()) };
-        let environment = random::hex(&recipe.environment);
-        if environments.insert(environment.clone()) {
-            let entries = self.journal.store().whole_environment(job, &recipe.environment)?;
-            let entries = entries.ok_or(store::Error::NoEnvironment { job })?;
-            let digest = environment.clone();
-            drop(orders.send(Order::Environment { digest, entries }));
-        }
-        let attempt = AttemptId { job, number: live.attempt };
-        let spec = recipe.spec;
-        let output = |stream| Text::from(self.setup.state.output(job, attempt.number, stream));
-        let mut variables = self.setup.variables(live);
-        variables.push(("REDIRECTOR_JOB".into(), Text::from(&*job.to_string())));
-        variables.push(("REDIRECTOR_TOKEN".into(), Text::from(&*self.tokens.of(job))));
-        variables.push(("REDIRECTOR_ATTEMPT".into(), Text::from(&*attempt.number.to_string())));
-        if let Some(element) = spec.element {
-            variables.push(("REDIRECTOR_ELEMENT".into(), element.value));
-        }
-        let assignment = Assignment {
-            attempt,
-            program: spec.program,
-            argv: spec.argv,
-            environment,
-            variables,
-            directory: spec.directory,
-            umask: spec.umask.unwrap_or(0o077),
-            stdout: output(Stream::Stdout),
-            stderr: output(Stream::Stderr),
-            mem: if self.setup.own.enforce_memory { live.mem_limit() } else { 0 },
-            nested: spec.kind == Kind::Nested,
-            cpus: live.given.cpus.clone(),
-            time_limit: spec.time_limit,
-            grace: GRACE.as_millis() as u64,
-            ..Assignment::default()
-        };
-        // Fails only when the agent is gone: its successor is told again.
-        drop(orders.send(Order::Start(Box::new(assignment))));
-        Ok(())
+        self.assigned.retain(|assigned| *assigned != job);
     }
 
     /// A detached job is to end at once, because the gateway ends.
     pub(super) fn abandon_attempt(&mut self, job: JobId) {
         let Some(live) = self.live.get(&job) else { return };
         let attempt = AttemptId { job, number: live.attempt };
-        if let Link::Up { orders, .. } = &self.agents.link {
-            drop(orders.send(Order::Abandon { attempt }));
+        if let Some(node) = live.node.as_ref().and_then(|node| self.fleet.get(node)) {
+            node.order(Order::Abandon { attempt });
         }
-        let token = self.tokens.of(job);
-        crate::gateway::job_processes::kill_all(&token);
+        if !self.is_elsewhere(job) {
+            crate::gateway::job_processes::kill_all(&self.tokens.of(job));
+        }
     }
 
-    /// Marks a job to be ended; what runs of it is ended.
-    pub(super) fn end_detached(&mut self, job: JobId, ending: Ending) {
+    /// Marks a job to be ended that an agent runs or is to run; what runs of it is ended.
+    pub(super) fn end_assigned(&mut self, job: JobId, ending: Ending, grace: Duration) {
         let Some(live) = self.live.get_mut(&job) else { return };
         let is_queued = live.state != State::Running;
         let outcome = ending.outcome();
@@ -341,7 +276,40 @@ impl Core {
         if is_queued || self.is_in_no_hands(job) {
             self.conclude(job, outcome, None, Timestamp::now());
         } else {
-            self.order_end(job, GRACE);
+            self.order_end(job, grace);
         }
+    }
+
+    /// Sees to it that an agent will say hello.
+    pub(super) fn connect_agent(&mut self, node: &NodeName) {
+        self.connect(node, IfNone::Start);
+    }
+
+    /// Takes a job back that was granted resources of a node which it cannot have.
+    pub(super) fn requeue(&mut self, job: JobId) {
+        let Some(live) = self.live.get_mut(&job) else { return };
+        (live.state, live.node) = (State::Queued, None);
+        live.set_agent(None);
+        let run = live.run;
+        self.progress.requeued(run, job);
+        self.give_back(job);
+        self.dispatch(Event::Ended { job });
+        self.submit_to_dispatcher(job);
+    }
+
+    /// Whether a job runs, or is to run, on another computer than this.
+    pub(super) fn is_elsewhere(&self, job: JobId) -> bool {
+        let node = self.live.get(&job).and_then(|live| live.node.as_ref());
+        node.is_some_and(|node| *node != self.fleet.own)
+    }
+
+    /// Whether jobs are, or are to be, in the hands of this computer's agent.
+    pub(super) fn needs_own_agent(&self) -> bool {
+        !self.fleet.own().awaiting.is_empty()
+            || self.live.values().any(|live| {
+                live.state == State::Running
+                    && matches!(live.runner, Runner::Agent { .. })
+                    && live.node.as_ref() == Some(&self.fleet.own)
+            })
     }
 }

@@ -51,7 +51,7 @@ impl Core {
     fn can_grow(&self, job: JobId, cause: Cause) -> bool {
         let Some(live) = self.live.get(&job) else { return false };
         let asked = live.request.resources.mem;
-        cause != Cause::Memory || (asked > 0 && asked < self.setup.capacity.mem)
+        cause != Cause::Memory || (asked > 0 && asked < self.fleet.most_memory())
     }
 
     fn try_again(
@@ -63,7 +63,7 @@ impl Core {
         usage: Option<Usage>,
         at: Timestamp,
     ) {
-        let most = self.setup.capacity.mem;
+        let most = self.fleet.most_memory();
         let Some(live) = self.live.get_mut(&job) else { return };
         let number = live.attempt;
         live.attempt += 1;
@@ -75,10 +75,9 @@ impl Core {
             let mem = grown(live.request.resources.mem).min(most);
             live.request.resources = Resources { mem, ..live.request.resources.clone() };
         }
-        if let super::live::Runner::Agent { instance } = &mut live.runner {
-            *instance = None;
-        }
-        let request = live.request.clone();
+        live.set_agent(None);
+        live.node = None;
+        live.fetching = None;
         let why = outcome.reason().unwrap_or_else(|| format!("it ended as {outcome}"));
         let reason = format!("attempt {number} at job {job} failed and it is tried again: {why}");
         tracing::info!("{reason}");
@@ -88,7 +87,7 @@ impl Core {
         self.stop_measuring(job);
         self.give_back(job);
         self.dispatch(Event::Ended { job });
-        self.dispatch(Event::Submitted { job, request });
+        self.submit_to_dispatcher(job);
     }
 
     /// Journals the outcome and gives the resources back.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     gateway::message::{Failure, Message},
-    model::{JobId, Outcome, State, Timestamp},
+    model::{JobId, Outcome, State, Timestamp, Usage},
     protocol::GatewayMessage,
 };
 
@@ -56,7 +56,7 @@ impl Core {
         let Some(live) = self.live.get_mut(&job) else { return };
         let ending = Ending::Cancelled { reason: reason.to_owned() };
         match live.runner {
-            Runner::Agent { .. } => self.end_detached(job, ending),
+            Runner::Agent { .. } => self.end_assigned(job, ending, GRACE),
             Runner::Client { .. } => self.end_lease(job, ending),
             Runner::Root { process } => {
                 live.ending = Some(ending);
@@ -69,8 +69,13 @@ impl Core {
 
     /// Ends a leased job: SIGTERM, grace, SIGKILL.
     pub(super) fn end_lease(&mut self, job: JobId, ending: Ending) {
+        let is_elsewhere = self.is_elsewhere(job);
         let Some(live) = self.live.get_mut(&job) else { return };
         let (reason, outcome) = (ending.reason(), ending.outcome());
+        if is_elsewhere {
+            self.say(job, GatewayMessage::Signal { signal: libc::SIGTERM, reason });
+            return self.end_assigned(job, ending, GRACE);
+        }
         live.ending = Some(ending);
         let is_queued = live.state == State::Queued;
         self.say(job, GatewayMessage::Signal { signal: libc::SIGTERM, reason });
@@ -108,6 +113,7 @@ impl Core {
     pub(super) fn end_now(&mut self, job: JobId, reason: &str) {
         let Some(live) = self.live.get(&job) else { return };
         let (reason, state, at) = (reason.to_owned(), live.state, Timestamp::now());
+        let live_attempt = live.attempt;
         match live.runner {
             Runner::Root { .. } => {
                 // The pipeline itself goes on; its next job starts another gateway.
@@ -115,6 +121,16 @@ impl Core {
                 return;
             }
             Runner::Agent { .. } => self.abandon_attempt(job),
+            Runner::Client { placed: Some(_), .. } => {
+                self.abandon_attempt(job);
+                self.say(
+                    job,
+                    GatewayMessage::Signal { signal: libc::SIGKILL, reason: reason.clone() },
+                );
+                let (attempt, usage) = (live_attempt, Usage::default());
+                let outcome = Outcome::Cancelled { reason: reason.clone() };
+                self.say(job, GatewayMessage::Ended { attempt, outcome, usage });
+            }
             Runner::Client { .. } => {
                 let signal = libc::SIGKILL;
                 self.say(job, GatewayMessage::Signal { signal, reason: reason.clone() });

@@ -9,9 +9,9 @@ use super::{
     Core,
     followers::Leaders,
     live::{Live, Runner},
+    sites::Need,
 };
 use crate::{
-    dispatcher::{Candidates, Event},
     gateway::message::{Failure, Reply},
     model::{Element, JobId, Outcome, Spec, State, Text, Timestamp},
     protocol::{DetachedSubmission, MOST_ELEMENTS, Submitted},
@@ -43,8 +43,17 @@ impl Core {
             return Ok(Submitted { first, last });
         }
         let count = check(&submission)?;
-        let DetachedSubmission { key, mut spec, elements, environment, umask, token, held, .. } =
-            submission;
+        let DetachedSubmission {
+            key,
+            mut spec,
+            elements,
+            hosts,
+            environment,
+            umask,
+            token,
+            held,
+            ..
+        } = submission;
         let (place, _) = self.place(None, token.as_deref(), 0, &[])?;
         let Leaders { live: leaders, broken } = self.leaders(&spec.after)?;
         spec.detached = true;
@@ -66,17 +75,23 @@ impl Core {
             () => State::Queued,
         };
         let at = Timestamp::now();
+        let mut need = Arc::new(Need::of(&spec));
         for index in 0..count {
             let job = JobId(first.0 + index);
             let value = elements.as_ref().and_then(|elements| elements.value(index));
+            if let Some(host) = hosts.get(index as usize) {
+                spec.placement.host = Some(host.clone());
+            }
+            if need.placement != spec.placement {
+                need = Arc::new(Need::of(&spec));
+            }
             let spec = match value {
                 Some(value) => of_element(&spec, first, &value),
                 None => spec.clone(),
             };
             let run = place.run.unwrap_or(job);
             let share = if elements.is_some() { first } else { run };
-            let mut request = self.request(&spec, place.spawned_by, &[], share);
-            request.candidates = Candidates::Any;
+            let request = self.request(&spec, place.spawned_by, &[], share);
             self.live.insert(
                 job,
                 Live {
@@ -86,6 +101,7 @@ impl Core {
                     state,
                     retries: spec.retries,
                     is_sequential: spec.sequential,
+                    need: Some(Arc::clone(&need)),
                     ..Live::new(request, Runner::Agent { instance: None }, job)
                 },
             );
@@ -109,11 +125,8 @@ impl Core {
                 continue;
             }
             self.follow(job, &leaders);
-            if state == State::Queued
-                && let Some(live) = self.live.get(&job)
-            {
-                let request = live.request.clone();
-                self.dispatch(Event::Submitted { job, request });
+            if state == State::Queued {
+                self.submit_to_dispatcher(job);
             }
         }
         Ok(submitted)
@@ -133,6 +146,11 @@ fn check(submission: &DetachedSubmission) -> Result<u64, Failure> {
     }
     if submission.spec.kind.is_whole_pipeline() {
         return Err(bad("a detached job is of kind command or nested".into()));
+    }
+    let count = submission.elements.as_ref().map_or(1, crate::protocol::Elements::count);
+    if !submission.hosts.is_empty() && submission.hosts.len() as u64 != count {
+        let hosts = submission.hosts.len();
+        return Err(bad(format!("{hosts} hosts were named for {count} jobs")));
     }
     let Some(elements) = &submission.elements else { return Ok(1) };
     if let crate::protocol::Elements::Range { step: 0, .. } = elements {

@@ -50,6 +50,13 @@ impl Core {
                     open.join(", job ")
                 ));
             }
+            State::Queued if self.unsettled.is_kept_back(record.id) => {
+                lines.push(format!(
+                    "it was queued {waits} ago, and no node is known yet that can run it"
+                ));
+                let need = live.need.as_deref();
+                lines.extend(need.map(|need| self.why_kept_back(need)).unwrap_or_default());
+            }
             State::Queued => match dispatcher {
                 Some(Explanation::Waiting { reason, behind, .. }) => {
                     lines.push(format!("it was queued {waits} ago: {reason}"));
@@ -58,7 +65,8 @@ impl Core {
                 _ => lines.push(format!("it was queued {waits} ago")),
             },
             State::Running if self.is_in_no_hands(record.id) => {
-                let problem = self.agents.problem.as_deref();
+                let node = live.node.as_ref().and_then(|node| self.fleet.get(node));
+                let problem = node.and_then(|node| node.problem.as_deref());
                 lines.push(format!(
                     "it has its resources and waits for an agent to start: {}",
                     problem.unwrap_or("one is being started")

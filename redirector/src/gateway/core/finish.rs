@@ -1,5 +1,7 @@
 //! Jobs that end: by themselves, with their client, or unseen.
 
+use std::time::Duration;
+
 use super::{
     Core,
     live::{Ending, Live, Runner},
@@ -54,14 +56,19 @@ impl Core {
     pub(super) fn lease_closed(&mut self, job: JobId, lease: LeaseId) {
         self.after_end.remove(&lease);
         let Some(live) = self.live.get_mut(&job) else { return };
-        let Runner::Client { process, lease: own } = &mut live.runner else { return };
+        let Runner::Client { process, lease: own, .. } = &mut live.runner else { return };
         if own.as_ref().is_none_or(|own| own.id != lease) {
             return;
         }
         *own = None;
         let reason = format!("process {process}, which waited for it, ended before it");
+        let is_placed = live.agent().is_some();
         let ending = live.ending.get_or_insert(Ending::Cancelled { reason });
-        if live.state == State::Queued {
+        if is_placed {
+            // As the kernel kills a command here with its client.
+            let ending = ending.clone();
+            self.end_assigned(job, ending, Duration::ZERO);
+        } else if live.state == State::Queued {
             let outcome = ending.outcome();
             self.conclude(job, outcome, None, Timestamp::now());
         } else {
@@ -107,6 +114,12 @@ impl Core {
         if live.lease().is_some() {
             return;
         }
+        if live.agent().is_some() {
+            let process = live.process().unwrap_or_default();
+            let reason = format!("process {process}, which waited for it, ended before it");
+            self.end_assigned(job, Ending::Cancelled { reason }, Duration::ZERO);
+            return;
+        }
         self.lose(job);
     }
 
@@ -114,7 +127,11 @@ impl Core {
     pub(super) fn lose(&mut self, job: JobId) {
         let Some(live) = self.live.get(&job) else { return };
         let client = live.process().unwrap_or_default();
-        if live.state == State::Queued {
+        if live.agent().is_some() {
+            let reason =
+                format!("process {client}, which waited for it, ended while there was no gateway");
+            self.end_assigned(job, Ending::Cancelled { reason }, Duration::ZERO);
+        } else if live.state == State::Queued {
             let reason =
                 format!("process {client}, which waited for it, ended while there was no gateway");
             self.conclude(job, Outcome::Cancelled { reason }, None, Timestamp::now());

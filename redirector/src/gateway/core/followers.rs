@@ -13,7 +13,6 @@ use std::collections::HashMap;
 
 use super::Core;
 use crate::{
-    dispatcher::Event,
     gateway::message::Failure,
     model::{Dependency, JobId, Outcome, State, Timestamp},
     store::Write,
@@ -114,9 +113,8 @@ impl Core {
     pub(super) fn enqueue(&mut self, job: JobId) {
         let Some(live) = self.live.get_mut(&job) else { return };
         live.state = State::Queued;
-        let request = live.request.clone();
         self.journal.write(Write::Move { job, state: State::Queued });
-        self.dispatch(Event::Submitted { job, request });
+        self.submit_to_dispatcher(job);
     }
 }
 

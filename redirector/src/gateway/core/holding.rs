@@ -1,8 +1,11 @@
 //! Keeping jobs back, letting them go, and trying finished ones once more.
 
+use std::sync::Arc;
+
 use super::{
     Core,
     live::{Live, Runner},
+    sites::Need,
 };
 use crate::{
     dispatcher::Event,
@@ -42,6 +45,7 @@ impl Core {
         live.state = State::Held;
         self.journal.write(Write::Move { job, state: State::Held });
         if before == State::Queued {
+            self.unsettled.forget(job);
             self.dispatch(Event::Cancelled { job });
         }
         Ok(vec![job])
@@ -119,13 +123,14 @@ impl Core {
                 retries: spec.retries,
                 is_sequential: spec.sequential,
                 attempt: number,
-                ..Live::new(request.clone(), Runner::Agent { instance: None }, job)
+                need: Some(Arc::new(Need::of(spec))),
+                ..Live::new(request, Runner::Agent { instance: None }, job)
             },
         );
         // It was counted among those that failed.
         self.progress.forget_all();
         self.journal.write(Write::Reopen { job });
-        self.dispatch(Event::Submitted { job, request });
+        self.submit_to_dispatcher(job);
         Ok(vec![job])
     }
 

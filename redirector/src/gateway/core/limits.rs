@@ -49,7 +49,8 @@ impl Core {
                 drop(messages.send(Message::TimeOver { job, attempt }));
             });
         }
-        if mem > 0 && self.setup.own.enforce_memory {
+        let enforces = self.fleet.own().facts.as_ref().is_some_and(|facts| facts.enforce_memory);
+        if mem > 0 && enforces {
             if self.measuring.limits.is_empty() {
                 self.measuring.next = Instant::now();
             }

@@ -1,10 +1,14 @@
 //! A job that has no outcome yet.
 
+use std::sync::Arc;
+
+use super::sites::Need;
 use crate::{
+    agent::protocol::Ended,
     dispatcher::Request,
     gateway::message::{Failure, Lease, Reply},
-    model::{Cause, Given, Job, JobId, Kind, Outcome, Retries, State},
-    protocol::Finished,
+    model::{Cause, Given, Job, JobId, Kind, NodeName, Outcome, Retries, State},
+    protocol::{Beginning, Finished},
 };
 
 /// What the core knows of a live job beyond the journal.
@@ -18,6 +22,10 @@ pub(super) struct Live {
     /// What the dispatcher was, or is to be, asked.
     pub request: Request,
     pub runner: Runner,
+    /// What it needs of a node, if it may run on several.
+    pub need: Option<Arc<Need>>,
+    /// Where it was granted its resources.
+    pub node: Option<NodeName>,
     /// The number of the attempt that runs or comes next.
     pub attempt: u32,
     /// How often it may still be tried again.
@@ -28,6 +36,8 @@ pub(super) struct Live {
     pub leaders: u32,
     /// What its attempt has of the node for itself.
     pub given: Given,
+    /// How its attempt ended on another computer, while its output is still being fetched.
+    pub fetching: Option<Fetching>,
     /// Why it is to end before its time.
     pub ending: Option<Ending>,
     /// How it ended, while what it left behind is being ended.
@@ -43,11 +53,35 @@ pub(super) enum Runner {
         process: i32,
         /// Its connection, if there is one.
         lease: Option<Lease>,
+        /// The agent that runs the command in the client's stead, on another node.
+        placed: Option<Placed>,
     },
     /// A process that knows nothing of it: the root of a session.
     Root { process: i32 },
     /// The agent with this name, once it was told to.
     Agent { instance: Option<String> },
+}
+
+/// The output of a detached job on another computer.
+#[derive(Debug)]
+pub(super) enum Fetching {
+    /// It is being fetched.
+    Output,
+    /// … and the attempt has ended so.
+    Ended(Box<Ended>),
+    /// All of it is here.
+    Done,
+}
+
+/// A command that an agent runs for a client.
+#[derive(Default)]
+pub(super) struct Placed {
+    /// The agent.
+    pub agent: String,
+    /// The agent was told to run it, or a gateway before this one may have told it.
+    pub may_run: bool,
+    /// What the client has inherited, once it has said so.
+    pub beginning: Option<Box<Beginning>>,
 }
 
 /// Why a job is ended before its time.
@@ -87,11 +121,14 @@ impl Live {
             state: State::Queued,
             request,
             runner,
+            need: None,
+            node: None,
             attempt: 1,
             retries: Retries::default(),
             is_sequential: false,
             leaders: 0,
             given: Given::default(),
+            fetching: None,
             ending: None,
             finished: None,
             waiters: Vec::new(),
@@ -120,6 +157,65 @@ impl Live {
             Runner::Client { process, .. } | Runner::Root { process } => Some(process),
             Runner::Agent { .. } => None,
         }
+    }
+
+    /// The agent that runs it, or is to run it.
+    pub(super) fn agent(&self) -> Option<&str> {
+        match &self.runner {
+            Runner::Agent { instance } => instance.as_deref(),
+            Runner::Client { placed: Some(placed), .. } => Some(&placed.agent),
+            Runner::Client { .. } | Runner::Root { .. } => None,
+        }
+    }
+
+    /// An agent is to run it, or none any more.
+    pub(super) fn set_agent(&mut self, agent: Option<String>) {
+        match &mut self.runner {
+            Runner::Agent { instance } => *instance = agent,
+            Runner::Client { placed, .. } => {
+                let beginning = placed.take().and_then(|placed| placed.beginning);
+                *placed = agent.map(|agent| Placed { agent, may_run: false, beginning });
+            }
+            Runner::Root { .. } => {}
+        }
+    }
+
+    /// Its client is there, on this connection.
+    pub(super) fn come_back(&mut self, its_lease: &Lease) {
+        match &mut self.runner {
+            Runner::Client { process, lease, .. } => {
+                (*process, *lease) = (its_lease.client_pid, Some(its_lease.clone()));
+            }
+            Runner::Root { .. } | Runner::Agent { .. } => {}
+        }
+    }
+
+    /// What its client has inherited, if an agent is to run it and the client has said so.
+    pub(super) fn beginning(&self) -> Option<&Beginning> {
+        match &self.runner {
+            Runner::Client { placed: Some(placed), .. } => placed.beginning.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether its agent may have been told to run it for its client.
+    pub(super) fn may_run_elsewhere(&self) -> bool {
+        match &self.runner {
+            Runner::Client { placed, .. } => placed.as_ref().is_some_and(|placed| placed.may_run),
+            _ => false,
+        }
+    }
+
+    /// Its agent is told to run it, or says that it never was.
+    pub(super) fn set_may_run(&mut self, may_run: bool) {
+        if let Runner::Client { placed: Some(placed), .. } = &mut self.runner {
+            placed.may_run = may_run;
+        }
+    }
+
+    /// Whether everything is known that an agent needs to run it.
+    pub(super) fn can_begin(&self) -> bool {
+        self.is_detached() || self.beginning().is_some()
     }
 
     pub(super) fn is_detached(&self) -> bool {

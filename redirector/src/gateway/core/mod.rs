@@ -7,17 +7,22 @@ mod cancel;
 mod detached;
 mod explain;
 mod finish;
+mod fleet;
 mod followers;
 mod holding;
 mod journal;
 mod leaving;
 mod limits;
+mod links;
 mod live;
+mod membership;
 mod nodes;
+mod placed;
 pub(super) mod progress;
 mod purge;
 mod recovery;
 mod session;
+mod sites;
 mod stall;
 mod submit;
 mod tally;
@@ -30,16 +35,16 @@ use std::{
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use self::{journal::Journal, live::Live};
+use self::{fleet::Fleet, journal::Journal, live::Live};
 use super::{
     message::{Failure, LeaseId, Message},
     token::Tokens,
 };
 use crate::{
-    config::Config,
+    config::{Config, Ssh},
     dispatcher::{self, Action, Dispatcher, Event},
-    model::{JobId, NodeName, Outcome, PoolName, Resources, State, Timestamp},
-    node::{self, pins::Pins},
+    model::{JobId, NodeName, Outcome, PoolName, State, Timestamp},
+    node,
     place::StateDirectory,
     protocol::GatewayMessage,
     store::{self, Store, Write},
@@ -74,9 +79,11 @@ pub(super) struct Core {
     live: HashMap<JobId, Live>,
     /// Live jobs by the key they were submitted under.
     keys: HashMap<String, JobId>,
-    /// Cpus of their own, for jobs that asked for whole ones.
-    pins: Pins,
-    agents: agents::Agents,
+    fleet: Fleet,
+    fleet_lists: sites::Lists,
+    unsettled: sites::Unsettled,
+    /// Jobs to be sent to their agents once the batch is journalled.
+    assigned: Vec<JobId>,
     followers: followers::Followers,
     /// Jobs that have ended in this batch and how, for those that follow them.
     ended: Vec<(JobId, Outcome)>,
@@ -96,10 +103,9 @@ pub(super) struct Core {
 /// What never changes.
 struct Facts {
     state: StateDirectory,
-    node: NodeName,
-    /// What this computer has, and where that is known from.
-    own: node::Facts,
-    capacity: Resources,
+    /// Names this gateway's journal to agents.
+    gateway_id: String,
+    ssh: Ssh,
     idle_timeout: Option<Duration>,
     /// How long, and how many, finished runs are kept.
     retention: (Option<Duration>, Option<u64>),
@@ -117,14 +123,16 @@ impl Core {
         let tokens = Tokens::new(store.secret()?);
         let next_id = JobId(store.last_id()?.0 + 1);
         let unfinished = store.unfinished()?;
-        let capacity = facts.resources();
-        let pins = facts.pins();
+        let mut fleet = Fleet::new(node, facts);
+        for host in settings.hosts {
+            fleet.add(host);
+        }
+        let own = fleet.own.clone();
         let mut core = Self {
             setup: Facts {
                 state,
-                node: node.clone(),
-                capacity: capacity.clone(),
-                own: facts,
+                gateway_id: tokens.journal_id(),
+                ssh: settings.ssh,
                 idle_timeout,
                 retention: (settings.gateway.keep_for.value, settings.gateway.keep.value),
                 connections,
@@ -137,8 +145,10 @@ impl Core {
             tokens,
             live: HashMap::new(),
             keys: HashMap::new(),
-            pins,
-            agents: agents::Agents::default(),
+            fleet,
+            fleet_lists: sites::Lists::default(),
+            unsettled: sites::Unsettled::default(),
+            assigned: Vec::new(),
             followers: followers::Followers::default(),
             ended: Vec::new(),
             unjournalled: HashMap::new(),
@@ -151,15 +161,9 @@ impl Core {
             last_activity: Instant::now(),
             stopping: false,
         };
-        let facts = &core.setup.own;
-        core.dispatch(Event::NodeJoined {
-            node,
-            capacity,
-            max_jobs: facts.max_jobs,
-            max_supervisors: Some(facts.max_supervisors),
-            indexed: facts.indexed(),
-        });
+        core.node_joins(&own);
         core.recover(unfinished)?;
+        core.connect_hosts();
         core.commit();
         core.start_housekeeping();
         Ok(core)
@@ -179,7 +183,7 @@ impl Core {
                     self.last_activity = Instant::now();
                 }
                 () = tokio::time::sleep(JOURNAL_RETRY), if self.journal.is_behind() => self.commit(),
-                () = until(self.next_agent()) => self.connect_agent(),
+                () = until(self.next_link()) => self.tend_links(),
                 () = until(self.measuring.next()) => self.measure(),
                 () = tokio::time::sleep_until(self.stall.next_look().into()), if !self.stall.queued.is_empty() => {
                     self.look_for_stall();
@@ -233,17 +237,27 @@ impl Core {
             }
             Message::Explain { job, reply } => drop(reply.send(self.explain(job))),
             Message::Nodes { reply } => drop(reply.send(self.nodes())),
+            Message::AddNode { host, reply } => drop(reply.send(self.add_node(*host))),
+            Message::DrainNode { node, drain, reply } => {
+                drop(reply.send(self.drain_node(&node, drain)));
+            }
+            Message::RemoveNode { node, force, reply } => {
+                drop(reply.send(self.remove_node(&node, force)));
+            }
+            Message::ReloadNodes { hosts, reply } => drop(reply.send(self.reload_nodes(hosts))),
             Message::Purge { retention, reply } => self.purge(retention, reply),
             Message::KeepHouse => self.keep_house(),
             Message::AgentUp { hello, link } => self.agent_up(hello, link),
-            Message::AgentEnded { ended, .. } => self.agent_ended(*ended),
-            Message::AgentProbed { .. } | Message::AgentLog { .. } | Message::Begin { .. } => {}
-            Message::Attach { job, reply, .. } => {
-                let reason = format!("job {job} runs on this computer");
-                drop(reply.send(Err(Failure::new(409, reason))));
+            Message::AgentEnded { node, ended } => self.agent_ended(&node, *ended),
+            Message::OutputFetched { attempt } => self.output_fetched(attempt),
+            Message::AgentProbed { node, probed } => self.agent_probed(&node, probed),
+            Message::AgentLog { node, record } => Self::agent_log(&node, &record),
+            Message::Begin { job, lease, beginning } => self.begin(job, lease, beginning),
+            Message::Attach { job, attempt, token, reply } => {
+                drop(reply.send(self.attach(job, attempt, &token)));
             }
             Message::AttemptsLost { attempts } => self.attempts_lost(&attempts),
-            Message::AgentDown { problem, .. } => self.agent_down(problem),
+            Message::AgentDown { node, problem } => self.agent_down(&node, problem),
             Message::TimeOver { job, attempt } => self.time_over(job, attempt),
             Message::Measured { jobs } => self.measured(jobs),
             Message::Progress { run, reply } => drop(reply.send(self.progress_of(run))),
@@ -264,8 +278,7 @@ impl Core {
             match action {
                 Action::Start { job, node, indices, .. } => self.grant(job, node, indices),
                 Action::Refuse { job, reason } => self.refuse(job, &reason.to_string()),
-                // This gateway's only node is the computer it runs on.
-                Action::Lost { .. } => {}
+                Action::Lost { job, .. } => self.lose_with_node(job),
             }
         }
     }
@@ -273,12 +286,13 @@ impl Core {
     fn grant(&mut self, job: JobId, node: NodeName, pieces: Vec<(PoolName, Vec<u32>)>) {
         let Some(live) = self.live.get_mut(&job) else { return };
         live.state = State::Running;
+        live.node = Some(node.clone());
         let is_detached = live.is_detached();
         self.progress.started(live.run, job);
         self.stall.queued.remove(&job);
         self.give(job, pieces);
-        if is_detached {
-            self.assign(job, node);
+        if is_detached || node != self.fleet.own {
+            self.assign(job, &node);
             return;
         }
         let Some(live) = self.live.get(&job) else { return };
@@ -330,6 +344,7 @@ impl Core {
         let live = self.live.remove(&job)?;
         self.keys.remove(&live.key);
         self.stall.queued.remove(&job);
+        self.unsettled.forget(job);
         self.stop_measuring(job);
         self.forget_assignment(job);
         Some(live)

@@ -1,9 +1,13 @@
 //! What nodes there are, and what of them a job is given.
 
-use super::{Core, Facts, live::Live};
+use super::{
+    Core, Facts,
+    fleet::{Link, Node},
+    live::Live,
+};
 use crate::{
     dispatcher::Explanation,
-    model::{Amount, Given, JobId, Kind, PoolName, Resources, State, Text},
+    model::{Amount, Given, JobId, Kind, NodeName, PoolName, Resources, State, Text},
     node::variables,
     protocol::{GatewayMessage, Grant, NodeStatus},
 };
@@ -12,10 +16,12 @@ impl Core {
     /// Picks the pieces of the node that an attempt is to have for itself.
     pub(super) fn give(&mut self, job: JobId, pieces: Vec<(PoolName, Vec<u32>)>) {
         let Some(live) = self.live.get_mut(&job) else { return };
+        let node = live.node.as_ref().and_then(|node| self.fleet.get_mut(node));
+        let Some(node) = node else { return };
         // What others start inherits the cpus of the process that starts it.
         let cpus = match live.kind {
             Kind::Command if !live.is_sequential => {
-                self.pins.take(job, live.request.resources.cpus)
+                node.pins.take(job, live.request.resources.cpus)
             }
             _ => Vec::new(),
         };
@@ -24,15 +30,18 @@ impl Core {
 
     /// Notes what a job that a gateway before this one has started was given.
     pub(super) fn adopt(&mut self, job: JobId, given: Given) {
-        self.pins.adopt(job, &given.cpus);
-        if let Some(live) = self.live.get_mut(&job) {
-            live.given = given;
+        let Some(live) = self.live.get_mut(&job) else { return };
+        if let Some(node) = live.node.as_ref().and_then(|node| self.fleet.get_mut(node)) {
+            node.pins.adopt(job, &given.cpus);
         }
+        live.given = given;
     }
 
     /// What an attempt was given of the node is free again.
     pub(super) fn give_back(&mut self, job: JobId) {
-        self.pins.give_back(job);
+        for (_, node) in self.fleet.all_mut() {
+            node.pins.give_back(job);
+        }
     }
 
     /// Tells a client that its job may run, or once more if it has not heard.
@@ -42,17 +51,26 @@ impl Core {
             resources: live.request.resources.clone(),
             attempt: live.attempt,
             cpus: live.given.cpus.clone(),
-            variables: self.setup.variables(live),
+            variables: self.setup.variables(live, self.fleet.own()),
         };
         self.say(job, GatewayMessage::Granted(grant));
     }
 
-    /// The one node there is: this computer.
+    /// All nodes, this computer first.
     pub(super) fn nodes(&self) -> Vec<NodeStatus> {
+        let own = std::iter::once((&self.fleet.own, self.fleet.own()));
+        own.chain(self.fleet.hosts()).map(|(name, node)| self.node_status(name, node)).collect()
+    }
+
+    fn node_status(&self, name: &NodeName, node: &Node) -> NodeStatus {
         let running: Vec<_> = self
             .live
             .iter()
-            .filter(|(_, live)| live.state == State::Running && !live.kind.is_whole_pipeline())
+            .filter(|(_, live)| {
+                live.state == State::Running
+                    && !live.kind.is_whole_pipeline()
+                    && live.node.as_ref() == Some(name)
+            })
             .collect();
         let lends = |job| {
             matches!(self.dispatcher.explain(job), Some(Explanation::Running { lending: true, .. }))
@@ -63,12 +81,18 @@ impl Core {
             // The sum of nothing is -0.
             amounts.fold(0.0, |sum, resources| sum + amount_of(resources, pool))
         };
-        vec![NodeStatus {
-            node: self.setup.node.to_string(),
-            state: "open".to_owned(),
-            pools: self.setup.own.pool_statuses(used),
+        let state = match (&node.host, &node.link) {
+            _ if node.is_draining => "draining",
+            (None, _) | (_, Link::Up { .. }) => "open",
+            (_, Link::Connecting) if node.problem.is_none() => "connecting",
+            _ => "away",
+        };
+        NodeStatus {
+            node: name.to_string(),
+            state: state.to_owned(),
+            pools: node.facts.as_ref().map_or_else(Vec::new, |facts| facts.pool_statuses(used)),
             running: running.len(),
-        }]
+        }
     }
 }
 
@@ -87,12 +111,14 @@ fn amount_of(resources: &Resources, pool: &str) -> f64 {
 
 impl Facts {
     /// The variables that tell a command which pieces of the node it has.
-    pub(super) fn variables(&self, live: &Live) -> Vec<(Text, Text)> {
+    #[allow(clippy::unused_self)]
+    pub(super) fn variables(&self, live: &Live, node: &Node) -> Vec<(Text, Text)> {
         let gpus = live.given.pieces_of("gpus");
+        let Some(facts) = &node.facts else { return Vec::new() };
         match live.kind {
             Kind::Run | Kind::Session => Vec::new(),
             Kind::Nested if gpus.is_empty() => Vec::new(),
-            Kind::Command | Kind::Nested => variables::devices(&self.own.gpus, gpus),
+            Kind::Command | Kind::Nested => variables::devices(&facts.gpus, gpus),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Takes over jobs that a gateway before this one left unfinished.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Core, attempts,
-    live::{Live, Runner},
+    live::{Live, Placed, Runner},
+    sites::Need,
 };
 use crate::{
-    dispatcher::{Candidates, Event, Request},
+    dispatcher::{Event, Request},
     gateway::processes,
     model::{Cause, Given, Job, JobId, Kind, Outcome, Retries, State, Timestamp},
     store::{self, Unfinished},
@@ -38,10 +39,11 @@ impl Core {
             self.keep_back(&record);
         }
         self.settle_followers();
-        if self.needs_agent() {
-            self.connect_agent();
+        let own = self.fleet.own.clone();
+        if self.needs_own_agent() {
+            self.connect_agent(&own);
         } else {
-            self.connect_agent_if_there();
+            self.connect_own_agent_if_there();
         }
         Ok(())
     }
@@ -59,14 +61,22 @@ impl Core {
         let retries = retries_left(record.spec.retries, failures);
         for _ in failures.iter().filter(|it| Cause::of(it) == Some(Cause::Memory)) {
             let mem = attempts::grown(request.resources.mem);
-            request.resources.mem = mem.min(self.setup.capacity.mem);
+            request.resources.mem = mem.min(self.fleet.most_memory());
         }
         let process = record.client_pid;
         let runner = match kind {
             _ if is_detached => Runner::Agent { instance: agent },
             Kind::Session => Runner::Root { process },
-            _ => Runner::Client { process, lease: None },
+            _ => {
+                let placed = agent.map(|agent| Placed { agent, may_run: true, beginning: None });
+                Runner::Client { process, lease: None, placed }
+            }
         };
+        let need = match kind {
+            Kind::Command | Kind::Nested if is_detached => Some(Arc::new(Need::of(&record.spec))),
+            _ => self.need_of(&record.spec),
+        };
+        let node = record.node.clone().filter(|_| record.state == State::Running);
         self.live.insert(
             job,
             Live {
@@ -78,14 +88,26 @@ impl Core {
                 attempt,
                 retries,
                 is_sequential: record.spec.sequential,
+                need,
+                node,
                 ..Live::new(request.clone(), runner, record.run)
             },
         );
+        let gone = self.live.get(&job).and_then(|live| live.node.clone());
+        if let Some(gone) = gone.filter(|node| self.fleet.get(node).is_none()) {
+            let reason = format!(
+                "{gone}, which ran it, is no node of this gateway any more; 'redirector nodes add' or \
+                 [[hosts]] in redirector.toml names those there are"
+            );
+            self.keys.insert(key, job);
+            self.conclude(job, Outcome::Lost { reason }, None, Timestamp::now());
+            return;
+        }
         if is_detached {
             match record.state {
                 State::Held | State::Waiting => kept_back.push(record),
                 State::Running => self.take_back(job, request, given),
-                State::Queued | State::Finished => self.dispatch(Event::Submitted { job, request }),
+                State::Queued | State::Finished => self.submit_to_dispatcher(job),
             }
             return;
         }
@@ -99,12 +121,12 @@ impl Core {
             self.take_back(job, request, given);
         } else if has_client {
             // In its old place: not when its client comes back, but now.
-            self.dispatch(Event::Submitted { job, request });
+            self.submit_to_dispatcher(job);
         }
         if has_client {
             tracing::info!(%job, client = process, "waiting for a job's client to come back");
             self.watch(job, process);
-            if record.state == State::Running {
+            if record.state == State::Running && !self.is_elsewhere(job) {
                 let ran = record.started.map_or(Duration::ZERO, |at| Timestamp::now().since(at));
                 self.limit_lease(job, ran);
             }
@@ -116,7 +138,8 @@ impl Core {
 
     /// A job that runs holds what it was given.
     fn take_back(&mut self, job: JobId, request: Request, given: Given) {
-        let node = self.setup.node.clone();
+        let node = self.live.get(&job).and_then(|live| live.node.clone());
+        let node = node.unwrap_or_else(|| self.fleet.own.clone());
         let indices = given.pieces.clone();
         self.adopt(job, given);
         self.dispatch(Event::Recovered { job, request, node, indices });
@@ -147,8 +170,7 @@ impl Core {
     /// What the dispatcher is asked for a detached job that is in the journal.
     pub(super) fn request_of_detached(&self, record: &Job) -> Request {
         let share = record.spec.element.as_ref().map_or(record.run, |element| element.first);
-        let request = self.request(&record.spec, record.spawned_by, &[], share);
-        Request { candidates: Candidates::Any, ..request }
+        self.request(&record.spec, record.spawned_by, &[], share)
     }
 }
 

@@ -51,7 +51,7 @@ impl Core {
             started: None,
         };
         self.journal.write(Write::Insert(Box::new(new)));
-        let node = self.setup.node.clone();
+        let node = self.fleet.own.clone();
         self.journal.write(Write::Start { job, node, agent: None, given: Given::default(), at });
         let runner = Runner::Root { process: root.pid };
         self.live.insert(

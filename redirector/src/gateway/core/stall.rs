@@ -60,11 +60,17 @@ impl Core {
         let running = self.live.iter().filter(|(_, live)| {
             live.state == State::Running && !live.kind.is_whole_pipeline() && live.lease().is_some()
         });
-        let tokens: Vec<_> = running.map(|(job, _)| self.tokens.of(*job)).collect();
+        let mut is_all_here = true;
+        let mut tokens = Vec::new();
+        for (job, live) in running {
+            // Whether one moves on another computer cannot be seen from here.
+            is_all_here &= live.node.as_ref() == Some(&self.fleet.own);
+            tokens.push(self.tokens.of(*job));
+        }
         let messages = self.setup.messages.clone();
         tokio::task::spawn_blocking(move || {
             let links = pipes::links(&queued, &jobs);
-            let time = job_processes::time_of_sleepers(&tokens);
+            let time = if is_all_here { job_processes::time_of_sleepers(&tokens) } else { None };
             // Fails only when the core is gone.
             drop(messages.send(Message::Looked { links, time }));
         });

@@ -1,11 +1,12 @@
 //! New jobs, and clients that come back.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Core,
     journal::Acceptance,
     live::{Live, Runner},
+    sites::Need,
 };
 use crate::{
     dispatcher::{Candidates, End, Event, Holds, PipeId, Request},
@@ -13,7 +14,7 @@ use crate::{
         message::{Failure, Lease, Reply},
         whitelists,
     },
-    model::{Given, JobId, Kind, Spec, State, Text, Timestamp},
+    model::{Given, JobId, Kind, Resources, Spec, State, Text, Timestamp},
     protocol::{GatewayMessage, PipeEnd, Resumption, Stage, Submission},
     store::{NewJob, Write},
 };
@@ -35,7 +36,7 @@ impl Core {
     ) {
         if let Some(&job) = self.keys.get(&submission.key) {
             // The client did not hear that its job was accepted, and asks again.
-            return self.attach(job, lease, reply);
+            return self.accept_again(job, lease, reply);
         }
         let Submission { key, mut spec, environment, run, token, pipes, whitelists, sequential } =
             submission;
@@ -55,7 +56,9 @@ impl Core {
         spec.sequential |= sequential;
         let run = place.run.unwrap_or(job);
         let request = self.request(&spec, place.spawned_by, &pipes, run);
-        let runner = Runner::Client { process: lease.client_pid, lease: Some(lease.clone()) };
+        let runner =
+            Runner::Client { process: lease.client_pid, lease: Some(lease.clone()), placed: None };
+        let need = self.need_of(&spec);
         self.live.insert(
             job,
             Live {
@@ -65,7 +68,8 @@ impl Core {
                 run,
                 retries: spec.retries,
                 is_sequential: spec.sequential,
-                ..Live::new(request.clone(), runner, run)
+                need,
+                ..Live::new(request, runner, run)
             },
         );
         self.keys.insert(key.clone(), job);
@@ -86,8 +90,14 @@ impl Core {
         };
         self.journal.write(Write::Insert(Box::new(new)));
         self.accept(job, lease, warnings, reply, true);
-        self.dispatch(Event::Submitted { job, request });
+        self.submit_to_dispatcher(job);
         self.watch_for_stall(job);
+    }
+
+    /// What a leased job needs of a node, if it may run on others than this.
+    pub(super) fn need_of(&self, spec: &Spec) -> Option<Arc<Need>> {
+        let has_choice = self.fleet.has_hosts() || spec.placement.host.is_some();
+        (has_choice && !spec.kind.is_whole_pipeline()).then(|| Arc::new(Need::of(spec)))
     }
 
     /// A job that waits although it holds a pipe may keep one waiting that runs.
@@ -112,13 +122,14 @@ impl Core {
             return drop(reply.send(Err(Failure::new(403, reason))));
         }
         let Some(live) = self.live.get_mut(&job) else {
-            return self.resume_finished(job, stage, lease, reply);
+            return self.resume_finished(job, stage, attempt, lease, reply);
         };
         live.request.pipes = pipes.iter().map(pipe).collect();
         let request = live.request.clone();
         let known = live.state;
         let is_over = stage == Stage::Running && attempt < live.attempt;
-        live.runner = Runner::Client { process: lease.client_pid, lease: Some(lease.clone()) };
+        live.come_back(lease);
+        let is_placed = live.agent().is_some();
         self.accept(job, lease, Vec::new(), reply, false);
         if is_over {
             let reason = format!("attempt {attempt} at job {job} failed and it is tried again");
@@ -127,11 +138,13 @@ impl Core {
         match (known, if is_over { Stage::Waiting } else { stage }) {
             (State::Queued, Stage::Waiting) => self.watch_for_stall(job),
             // Granted, but the client did not hear it.
+            (_, Stage::Waiting) if is_placed => self.say_placed(job),
             (_, Stage::Waiting) => self.say_granted(job),
             (State::Queued, Stage::Running) => {
-                let node = self.setup.node.clone();
+                let node = self.fleet.own.clone();
                 if let Some(live) = self.live.get_mut(&job) {
                     live.state = State::Running;
+                    live.node = Some(node.clone());
                     self.progress.started(live.run, job);
                 }
                 let at = Timestamp::now();
@@ -161,11 +174,13 @@ impl Core {
         &mut self,
         job: JobId,
         stage: Stage,
+        attempt: u32,
         lease: &Lease,
         reply: Reply<Result<JobId, Failure>>,
     ) {
         self.after_end.insert(lease.id, lease.messages.clone());
         self.accept(job, lease, Vec::new(), reply, false);
+        self.say_ended_elsewhere(job, attempt, lease);
         if stage == Stage::Waiting {
             let messages = lease.messages.clone();
             let reason = "it was ended while its gateway was away".to_owned();
@@ -175,12 +190,14 @@ impl Core {
     }
 
     /// A repeated submission: the same job, on a new connection.
-    fn attach(&mut self, job: JobId, lease: &Lease, reply: Reply<Result<JobId, Failure>>) {
+    fn accept_again(&mut self, job: JobId, lease: &Lease, reply: Reply<Result<JobId, Failure>>) {
         let Some(live) = self.live.get_mut(&job) else { return };
-        live.runner = Runner::Client { process: lease.client_pid, lease: Some(lease.clone()) };
-        let state = live.state;
+        live.come_back(lease);
+        let (state, is_placed) = (live.state, live.agent().is_some());
         self.accept(job, lease, Vec::new(), reply, false);
-        if state == State::Running {
+        if state == State::Running && is_placed {
+            self.say_placed(job);
+        } else if state == State::Running {
             self.say_granted(job);
         } else {
             self.watch_for_stall(job);
@@ -254,12 +271,12 @@ impl Core {
     ) -> Request {
         let mut resources = spec.resources.clone();
         if spec.sequential && !spec.kind.is_whole_pipeline() {
-            resources.cpus = resources.cpus.max(self.setup.capacity.cpus);
+            let own = self.fleet.own().capacity().unwrap_or(Resources::NONE);
+            resources.cpus = resources.cpus.max(own.cpus);
         }
         Request {
             resources,
-            // A lease is for the computer on which its client stands.
-            candidates: Candidates::One(self.setup.node.clone()),
+            candidates: Candidates::One(self.fleet.own.clone()),
             near: None,
             parent,
             share: Some(share),

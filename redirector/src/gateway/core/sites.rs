@@ -1,0 +1,399 @@
+//! Which nodes a job may run on.
+//!
+//! A job may run on a host that has everything its rule asks for, its program and its working
+//! directory. The latter two the host's agent is asked for, once for each; until it has answered,
+//! the host is no candidate:
+//!
+//! ```text
+//!   queued ─► known of all hosts? ─ yes ─► the dispatcher, or refused if there is none
+//!                  │ no: Probe ─► …
+//!                  └─► the dispatcher with those that are known to be; kept back if none is
+//!                                  Probed ─► once more
+//! ```
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Core, fleet::Node, live::Live};
+use crate::{
+    agent::{
+        probe,
+        protocol::{Identity, Order, Probe, Probed},
+    },
+    dispatcher::{Candidates, Event},
+    gateway::message::Message,
+    model::{JobId, Kind, NodeName, Outcome, Placement, Spec, State, Text, Timestamp},
+    protocol::GatewayMessage,
+};
+
+/// What a host did not have is asked for again after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What a job needs of a node besides resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Need {
+    pub program: Text,
+    pub directory: Text,
+    pub placement: Placement,
+    /// Other jobs may come out of it, or go one at a time with it: only this computer has the
+    /// means for that.
+    pub is_bound: bool,
+}
+
+/// What a node is known to have.
+#[derive(Default)]
+pub(super) struct Knowledge {
+    programs: HashMap<Text, (Option<Text>, Instant)>,
+    directories: HashMap<Text, (Option<Identity>, Instant)>,
+    /// What was asked and not answered.
+    asked: HashSet<Text>,
+}
+
+/// Jobs for which not all is known yet.
+#[derive(Default)]
+pub(super) struct Unsettled {
+    /// The dispatcher knows of some nodes for them.
+    some: BTreeSet<JobId>,
+    /// No node is known for them, so the dispatcher does not have them.
+    none: BTreeSet<JobId>,
+}
+
+/// Whether a node can run a job.
+enum Verdict {
+    Yes,
+    No(String),
+    NotKnown,
+}
+
+impl Need {
+    pub(super) fn of(spec: &Spec) -> Self {
+        Self {
+            program: spec.program.clone(),
+            directory: spec.directory.clone(),
+            placement: spec.placement.clone(),
+            is_bound: spec.kind != Kind::Command || spec.sequential,
+        }
+    }
+}
+
+impl Unsettled {
+    pub(super) fn forget(&mut self, job: JobId) {
+        self.some.remove(&job);
+        self.none.remove(&job);
+    }
+
+    /// The dispatcher knows of some nodes for these, and there may be more by now.
+    pub(super) fn reconsider(&mut self, jobs: Vec<JobId>) {
+        for job in jobs {
+            if !self.none.contains(&job) {
+                self.some.insert(job);
+            }
+        }
+    }
+
+    /// Whether the dispatcher does not know of the job yet.
+    pub(super) fn is_kept_back(&self, job: JobId) -> bool {
+        self.none.contains(&job)
+    }
+}
+
+impl Knowledge {
+    /// Forgets what its agent does not have to have any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    fn program(&self, program: &Text) -> Option<&(Option<Text>, Instant)> {
+        self.programs.get(program).filter(|(found, at)| found.is_some() || at.elapsed() < ASK_AGAIN)
+    }
+
+    fn directory(&self, directory: &Text) -> Option<Option<Identity>> {
+        let known = self.directories.get(directory);
+        known
+            .filter(|(found, at)| found.is_some() || at.elapsed() < ASK_AGAIN)
+            .map(|(found, _)| *found)
+    }
+
+    fn note(&mut self, probed: Probed) {
+        let now = Instant::now();
+        let Probed { probe, programs, directories } = probed;
+        for (program, found) in probe.programs.into_iter().zip(programs) {
+            self.asked.remove(&program);
+            self.programs.insert(program, (found, now));
+        }
+        for (directory, found) in probe.directories.into_iter().zip(directories) {
+            self.asked.remove(&directory);
+            self.directories.insert(directory, (found, now));
+        }
+    }
+
+    /// Those of `things` that nobody has been asked for.
+    fn unasked(&mut self, things: Vec<Text>) -> Vec<Text> {
+        things.into_iter().filter(|thing| self.asked.insert(thing.clone())).collect()
+    }
+}
+
+/// The names by which a program is looked for on a host: the path it has there if it is where it
+/// is here, else its name.
+fn names(program: &Text) -> [Text; 2] {
+    let bytes = program.as_bytes();
+    let name = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or(bytes);
+    [program.clone(), Text::from(name)]
+}
+
+/// Where a job's program is on a host; `None` if that is not known yet.
+pub(super) fn program_there(need: &Need, node: &Node) -> Option<Option<Text>> {
+    let remote = node.host.as_ref()?;
+    let names = names(&remote.mapping.program(&need.program));
+    let mut is_all_known = true;
+    for name in &names {
+        match node.knowledge.program(name) {
+            Some((Some(found), _)) => return Some(Some(found.clone())),
+            Some((None, _)) => {}
+            None => is_all_known = false,
+        }
+    }
+    is_all_known.then_some(None)
+}
+
+impl Core {
+    /// Hands a queued job to the dispatcher, as soon as it is known where it may run.
+    pub(super) fn submit_to_dispatcher(&mut self, job: JobId) {
+        let Some(live) = self.live.get_mut(&job) else { return };
+        let has_choice = self.fleet.has_hosts();
+        let is_here = |need: &Arc<Need>| need.placement.host.is_some() || has_choice;
+        let Some(need) = live.need.clone().filter(is_here) else {
+            let request = live.request.clone();
+            return self.dispatch(Event::Submitted { job, request });
+        };
+        self.unsettled.none.insert(job);
+        self.settle(job, &need);
+    }
+
+    /// What is known of the nodes has changed.
+    pub(super) fn settle_all(&mut self) {
+        let unsettled = self.unsettled.some.iter().chain(&self.unsettled.none);
+        for job in unsettled.copied().collect::<Vec<_>>() {
+            let need = self.live.get(&job).and_then(|live| live.need.clone());
+            match need {
+                Some(need) => self.settle(job, &need),
+                None => self.unsettled.forget(job),
+            }
+        }
+    }
+
+    fn settle(&mut self, job: JobId, need: &Need) {
+        let (mut able, mut reasons) = (Vec::new(), Vec::new());
+        let (mut is_asked, mut is_away) = (false, false);
+        for (name, node) in self.fleet.all() {
+            match self.verdict(need, name, node) {
+                Verdict::Yes => able.push(name.clone()),
+                Verdict::No(reason) => reasons.push(format!("{name}: {reason}")),
+                // When it is connected, all jobs are looked at again.
+                Verdict::NotKnown if !node.is_up() => is_away = true,
+                Verdict::NotKnown => is_asked = true,
+            }
+        }
+        if is_asked {
+            self.ask(need);
+        }
+        let was_kept_back = self.unsettled.is_kept_back(job);
+        self.unsettled.forget(job);
+        let Some(live) = self.live.get_mut(&job) else { return };
+        if live.state != State::Queued {
+            return;
+        }
+        if able.is_empty() && !is_asked && !is_away {
+            let reason = self.why_nowhere(need, &reasons);
+            self.say(job, GatewayMessage::Refused { reason: reason.clone() });
+            self.conclude(job, Outcome::Refused { reason }, None, Timestamp::now());
+            return;
+        }
+        if able.is_empty() {
+            self.unsettled.none.insert(job);
+            return;
+        }
+        if is_asked {
+            self.unsettled.some.insert(job);
+        }
+        let candidates = match &*able {
+            [only] => Candidates::One(only.clone()),
+            _ => Candidates::Among(self.fleet_lists.shared(able)),
+        };
+        let near = &need.placement.near;
+        if !near.is_empty() {
+            live.request.near = Some(self.fleet_lists.shared(near.clone()));
+        }
+        let is_same = live.request.candidates == candidates;
+        live.request.candidates = candidates.clone();
+        if was_kept_back {
+            let request = live.request.clone();
+            self.dispatch(Event::Submitted { job, request });
+        } else if !is_same {
+            self.dispatch(Event::Candidates { job, candidates });
+        }
+    }
+
+    /// Looks once more where all queued jobs may run: a node has joined or left.
+    pub(super) fn settle_queued(&mut self) {
+        let is_queued = |live: &Live| live.state == State::Queued && live.need.is_some();
+        let queued = self.live.iter().filter(|(_, live)| is_queued(live)).map(|(job, _)| *job);
+        self.unsettled.reconsider(queued.collect());
+        self.settle_all();
+    }
+
+    fn why_nowhere(&self, need: &Need, reasons: &[String]) -> String {
+        match &need.placement.host {
+            Some(host) if self.fleet.get(host).is_none() => {
+                let known: Vec<_> = self.fleet.all().map(|(name, _)| name.to_string()).collect();
+                format!("there is no node {host}; nodes are {}", known.join(", "))
+            }
+            _ => format!("no node can run it ({})", reasons.join("; ")),
+        }
+    }
+
+    /// Why a job for which no node is known yet waits.
+    pub(super) fn why_kept_back(&self, need: &Need) -> Vec<String> {
+        let line = |(name, node): (&NodeName, &Node)| match self.verdict(need, name, node) {
+            Verdict::Yes => None,
+            Verdict::No(reason) => Some(format!("{name}: {reason}")),
+            Verdict::NotKnown => Some(format!(
+                "{name}: {}",
+                node.problem.as_deref().unwrap_or("it has yet to say what it has")
+            )),
+        };
+        self.fleet.all().filter_map(line).collect()
+    }
+
+    fn verdict(&self, need: &Need, name: &NodeName, node: &Node) -> Verdict {
+        let placement = &need.placement;
+        if let Some(host) = &placement.host
+            && host != name
+        {
+            return Verdict::No(format!("it is to run on {host}"));
+        }
+        let Some(remote) = &node.host else {
+            let asked = placement.pool.as_ref().or(placement.tags.first());
+            return match asked {
+                Some(tag) if self.fleet.has_hosts() => {
+                    Verdict::No(format!("it has no tag '{tag}'"))
+                }
+                _ => Verdict::Yes,
+            };
+        };
+        if need.is_bound && placement.host.is_none() {
+            return Verdict::No(
+                "what comes out of it can only run on the gateway's node".to_owned(),
+            );
+        }
+        let mut asked = placement.tags.iter().chain(&placement.pool);
+        if let Some(missing) = asked.find(|tag| !remote.host.tags.contains(tag)) {
+            return Verdict::No(format!("it has no tag '{missing}'"));
+        }
+        if node.facts.is_none() {
+            return Verdict::NotKnown;
+        }
+        let stages = placement.stage || remote.host.stage;
+        if !stages {
+            let there = remote.mapping.directory(&need.directory);
+            let Some(found) = node.knowledge.directory(&there) else { return Verdict::NotKnown };
+            let Some(found) = found else {
+                return Verdict::No(format!("it has no directory {}", there.to_string_lossy()));
+            };
+            if there == need.directory {
+                let Some(here) = self.fleet.own().knowledge.directory(&there) else {
+                    return Verdict::NotKnown;
+                };
+                if !here.is_some_and(|here| here.is_same(found)) {
+                    return Verdict::No(format!(
+                        "its {} is another directory",
+                        there.to_string_lossy()
+                    ));
+                }
+            }
+        }
+        match program_there(need, node) {
+            None => Verdict::NotKnown,
+            Some(None) => {
+                let program = need.program.to_string_lossy();
+                Verdict::No(format!("it has no program {program}"))
+            }
+            Some(Some(_)) => Verdict::Yes,
+        }
+    }
+
+    /// Has all connected hosts look for what a job needs.
+    fn ask(&mut self, need: &Need) {
+        let mut is_own_asked = false;
+        for (_, node) in self.fleet.all_mut() {
+            let Some(remote) = &node.host else { continue };
+            if !node.is_up() {
+                continue;
+            }
+            let programs = names(&remote.mapping.program(&need.program));
+            let programs: Vec<_> =
+                programs.into_iter().filter(|it| node.knowledge.program(it).is_none()).collect();
+            let directory = remote.mapping.directory(&need.directory);
+            is_own_asked |= directory == need.directory;
+            let directories = if node.knowledge.directory(&directory).is_none() {
+                vec![directory]
+            } else {
+                Vec::new()
+            };
+            let programs = node.knowledge.unasked(programs);
+            let directories = node.knowledge.unasked(directories);
+            if !programs.is_empty() || !directories.is_empty() {
+                node.order(Order::Probe(Probe { programs, directories }));
+            }
+        }
+        if is_own_asked {
+            self.look_here(need.directory.clone());
+        }
+    }
+
+    /// Looks at a directory on this computer, off this thread: its file system may hang.
+    fn look_here(&mut self, directory: Text) {
+        let own = self.fleet.own.clone();
+        let Some(node) = self.fleet.get_mut(&own) else { return };
+        if node.knowledge.directory(&directory).is_some() {
+            return;
+        }
+        let directories = node.knowledge.unasked(vec![directory]);
+        if directories.is_empty() {
+            return;
+        }
+        let messages = self.setup.messages.clone();
+        tokio::task::spawn_blocking(move || {
+            let probe = Probe { directories, ..Probe::default() };
+            let probed = probe::look(probe, None);
+            // Fails only when the core is gone.
+            drop(messages.send(Message::AgentProbed { node: own, probed }));
+        });
+    }
+
+    pub(super) fn agent_probed(&mut self, name: &NodeName, probed: Probed) {
+        if let Some(node) = self.fleet.get_mut(name) {
+            node.knowledge.note(probed);
+            self.settle_all();
+        }
+    }
+}
+
+/// Lists of nodes, each of which is kept once however many jobs have it.
+#[derive(Default)]
+pub(super) struct Lists(HashSet<Arc<[NodeName]>>);
+
+impl Lists {
+    fn shared(&mut self, mut nodes: Vec<NodeName>) -> Arc<[NodeName]> {
+        nodes.sort_unstable();
+        if let Some(list) = self.0.get(&*nodes) {
+            return Arc::clone(list);
+        }
+        let list: Arc<[NodeName]> = nodes.into();
+        self.0.insert(Arc::clone(&list));
+        list
+    }
+}
