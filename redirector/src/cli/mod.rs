@@ -16,6 +16,7 @@ mod jobs;
 mod logs;
 mod nodes;
 mod output;
+mod placement;
 mod progress;
 mod purge;
 mod release;

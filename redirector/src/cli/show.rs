@@ -74,6 +74,9 @@ fn record(job: &Job, environment: bool) -> String {
     if !spec.kind.is_whole_pipeline() {
         lines.push(("asked", asked(&spec.resources)));
     }
+    if !spec.placement.is_anywhere() {
+        lines.push(("placement", spec.placement.to_string()));
+    }
     if spec.priority != 0 {
         lines.push(("priority", spec.priority.to_string()));
     }

@@ -10,6 +10,7 @@ use super::{
     asked::Asked,
     elements::{self, Numbers},
     output,
+    placement::Placement,
     run::invocation,
     wait, with_gateway,
 };
@@ -18,8 +19,7 @@ use crate::{
         exec::say,
         submit::{self, Prepared, Wishes},
     },
-    config::{check_tag, parse_node_name},
-    model::{JobId, NodeName},
+    model::JobId,
     protocol::{Elements, Submitted},
 };
 
@@ -52,21 +52,8 @@ pub(super) struct Arguments {
     after: Vec<After>,
     #[command(flatten)]
     asked: Asked,
-    /// The node that they run on ('redirector nodes') [default: the rule's, or any that can]
-    #[arg(long, value_parser = parse_node_name, value_name = "NODE")]
-    host: Option<NodeName>,
-    /// Run only on nodes that have these tags, such as big,fast [default: the rule's]
-    #[arg(long, value_parser = parse_tag, value_delimiter = ',', value_name = "TAG")]
-    tag: Vec<String>,
-    /// Rather run on these nodes than on others, because they have the data
-    #[arg(long, value_parser = parse_node_name, value_delimiter = ',', value_name = "NODE")]
-    near: Vec<NodeName>,
-    /// Copy their inputs to the node and their outputs back; '--stage=off' if the rule does
-    #[arg(
-        long, num_args = 0..=1, require_equals = true, default_missing_value = "on",
-        value_parser = parse_switch, value_name = "on|off"
-    )]
-    stage: Option<bool>,
+    #[command(flatten)]
+    placement: Placement,
     /// Keep them from starting until 'redirector release'
     #[arg(long)]
     hold: bool,
@@ -82,18 +69,6 @@ pub(super) struct Arguments {
     /// The command
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
-}
-
-fn parse_tag(text: &str) -> Result<String, String> {
-    check_tag(text).map(|()| text.to_owned())
-}
-
-fn parse_switch(text: &str) -> Result<bool, String> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(format!("expected on or off, found '{text}'")),
-    }
 }
 
 pub(super) fn main(arguments: Arguments) -> Outcome {
@@ -125,15 +100,11 @@ fn prepare(arguments: Arguments) -> anyhow::Result<Prepared> {
     };
     let command = with_place(arguments.command, elements.as_ref())?;
     let wishes = Wishes {
-        host: arguments.host,
-        tags: arguments.tag,
-        near: arguments.near,
-        stage: arguments.stage,
         after: after::dependencies(&arguments.after)?,
         elements,
         held: arguments.hold,
         sequential: arguments.sequential,
-        ..arguments.asked.wishes()?
+        ..arguments.placement.set(arguments.asked.wishes()?)
     };
     Ok(submit::prepare(invocation(command)?, wishes)?)
 }

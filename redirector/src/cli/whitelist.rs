@@ -12,7 +12,7 @@ use crate::{
         run::find_program,
         submission::{self, Decision},
     },
-    model::{Resources, Retries, Rule, Text, shell_line},
+    model::{Placement, Resources, Retries, Rule, Text, shell_line},
     place,
     units::format_duration,
 };
@@ -89,6 +89,7 @@ struct Explanation {
     retries: Retries,
     priority: i32,
     nested: bool,
+    placement: Placement,
     problems: Vec<String>,
 }
 
@@ -109,6 +110,7 @@ fn explain(json: bool, command: &[OsString]) -> Outcome {
             retries: decision.retries,
             priority: decision.priority,
             nested: decision.nested,
+            placement: decision.placement,
             problems: decision.problems,
         }))?;
         return Ok(SUCCESS);
@@ -140,6 +142,9 @@ fn describe(decision: &Decision) {
     }
     if !decision.retries.is_none() {
         println!("retries   {}", decision.retries);
+    }
+    if !decision.placement.is_anywhere() {
+        println!("placement {}", decision.placement);
     }
     println!("name      {}", decision.name);
     if decision.nested {

@@ -1,5 +1,7 @@
 //! What was asked for.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{JobId, NodeName, Resources, Retries, Text};
@@ -137,6 +139,22 @@ impl Placement {
     /// Whether nothing is asked for.
     pub fn is_anywhere(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl fmt::Display for Placement {
+    /// As a whitelist has it: `host=node7 tags=big,fast stage=on`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let near: Vec<_> = self.near.iter().map(|node| node.0.as_str()).collect();
+        let words = [
+            self.host.as_ref().map(|host| format!("host={host}")),
+            self.pool.as_ref().map(|pool| format!("pool={pool}")),
+            (!self.tags.is_empty()).then(|| format!("tags={}", self.tags.join(","))),
+            (!near.is_empty()).then(|| format!("near={}", near.join(","))),
+            self.stage.then(|| "stage=on".to_owned()),
+        ];
+        let words: Vec<_> = words.into_iter().flatten().collect();
+        f.pad(&words.join(" "))
     }
 }
 

@@ -1,0 +1,83 @@
+//! Where the jobs of a submission may run.
+
+use crate::{
+    client::submit::Wishes,
+    config::{check_tag, parse_node_name},
+    model::NodeName,
+};
+
+/// Options that go over what the whitelist's rule says of the command.
+#[derive(clap::Args)]
+pub(super) struct Placement {
+    /// The node that they run on ('redirector nodes') [default: the rule's, or any that can]
+    #[arg(long, value_parser = parse_node_name, value_name = "NODE")]
+    host: Option<NodeName>,
+    /// Run only on nodes that have these tags, such as big,fast [default: the rule's]
+    #[arg(long, value_parser = parse_tag, value_delimiter = ',', value_name = "TAG")]
+    tag: Vec<String>,
+    /// Rather run on these nodes than on others, because they have the data
+    #[arg(long, value_parser = parse_node_name, value_delimiter = ',', value_name = "NODE")]
+    near: Vec<NodeName>,
+    /// Copy their inputs to the node and their outputs back; '--stage=off' if the rule does
+    #[arg(
+        long, num_args = 0..=1, require_equals = true, default_missing_value = "on",
+        value_parser = parse_switch, value_name = "on|off"
+    )]
+    stage: Option<bool>,
+}
+
+impl Placement {
+    /// `wishes` and these.
+    pub(super) fn set(self, wishes: Wishes) -> Wishes {
+        let Self { host, tag: tags, near, stage } = self;
+        Wishes { host, tags, near, stage, ..wishes }
+    }
+}
+
+/// A tag of a node.
+pub(super) fn parse_tag(text: &str) -> Result<String, String> {
+    check_tag(text).map(|()| text.to_owned())
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("expected on or off, found '{text}'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        placement: Placement,
+        #[arg(last = true)]
+        command: Vec<String>,
+    }
+
+    fn read(words: &[&str]) -> Result<Wishes, String> {
+        let line = Line::try_parse_from([&["submit"], words].concat());
+        line.map(|line| line.placement.set(Wishes::default())).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn places_are_read_as_they_are_written() {
+        let wishes = read(&["--host", "a", "--tag=x,y", "--near", "b,c", "--stage"]).unwrap();
+        let node = |name: &str| NodeName(name.to_owned());
+        assert_eq!(wishes.host, Some(node("a")));
+        assert_eq!(wishes.tags, ["x", "y"]);
+        assert_eq!(wishes.near, [node("b"), node("c")]);
+        assert_eq!(wishes.stage, Some(true));
+        assert_eq!(read(&["--stage=off"]).unwrap().stage, Some(false));
+        assert_eq!(read(&["--", "--stage"]).unwrap().stage, None);
+        for wrong in [["--host=a b"], ["--tag="], ["--near=a/b"], ["--stage=maybe"]] {
+            assert!(read(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+}
