@@ -345,17 +345,71 @@ pub struct Explained {
     pub lines: Vec<String>,
 }
 
-/// Answer to `GET /v1/nodes`: a node, and where what is known of it comes from.
+/// Answer to `GET /v1/nodes`: a node, and where what is known of it comes from. Hosts are added
+/// with `POST /v1/nodes` and a [`Host`](crate::config::Host), changed with
+/// `POST /v1/nodes/NAME/drain` and `…/resume`, and removed with `DELETE /v1/nodes/NAME?force=…`;
+/// all of these answer with `null`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeStatus {
     /// Its name.
     pub node: String,
-    /// Whether it takes jobs: `open`, `draining`, `away`.
-    pub state: String,
-    /// What it has, pool by pool.
+    /// Whether it takes jobs.
+    pub state: NodeState,
+    /// What `ssh` is given to reach it; none: the gateway's own computer.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// Why it cannot be reached, for the person.
+    #[serde(default)]
+    pub problem: Option<String>,
+    /// Since when it cannot be.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+    /// What rules may ask for.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Most jobs at a time; none: as many as fit.
+    #[serde(default)]
+    pub max_jobs: Option<u32>,
+    /// What it has, pool by pool; none while it has not said so.
     pub pools: Vec<PoolStatus>,
     /// Jobs that run there.
     pub running: usize,
+}
+
+/// Whether a node takes jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// It does.
+    Up,
+    /// It is reached for, for the first time.
+    Connecting,
+    /// It cannot be reached; jobs that run there are waited for.
+    Unreachable,
+    /// It starts no more jobs, because somebody said so.
+    Draining,
+    /// It could not be reached for so long that its jobs were given up.
+    Lost,
+}
+
+impl NodeState {
+    /// The word for it, as in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Connecting => "connecting",
+            Self::Unreachable => "unreachable",
+            Self::Draining => "draining",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// Answer to `POST /v1/nodes/reload`: what the gateway has found in its configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Sentences for the person, one for each change.
+    pub changes: Vec<String>,
 }
 
 /// One pool of a node.

@@ -282,7 +282,7 @@ fn a_job_that_waits_is_explained() {
 #[test]
 fn nodes_tell_where_their_resources_are_known_from() {
     let session = Session::new("");
-    let text = session.ask(["nodes"]).expect_success("nodes").text();
+    let text = session.ask(["nodes", "--pools"]).expect_success("nodes --pools").text();
     let configuration = session.configuration();
     for (pool, amount) in [("cpus", "2"), ("mem", "4G")] {
         let line = text.lines().find(|line| line.contains(pool)).expect("each pool has a line");
@@ -291,7 +291,10 @@ fn nodes_tell_where_their_resources_are_known_from() {
     }
     let json = session.ask(["nodes", "--json"]).expect_success("nodes --json");
     let nodes: Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!(nodes[0]["state"], "open", "{nodes}");
+    assert_eq!(nodes[0]["state"], "up", "{nodes}");
+    let rows = session.ask(["nodes"]).expect_success("nodes").text();
+    let row = rows.lines().nth(1).expect("a row under the header");
+    assert!(row.contains("  up  ") && row.contains("  0/2  ") && row.contains("0B/4G"), "{rows}");
 }
 
 #[test]

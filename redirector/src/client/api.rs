@@ -7,11 +7,12 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::start_gateway::{self, ensure_gateway};
 use crate::{
-    model::{Job, JobId, State},
+    config::Host,
+    model::{Job, JobId, NodeName, State},
     place::{self, StateDirectory, Stream},
     protocol::{
         Cancellation, DetachedSubmission, Explained, NodeStatus, PAGE, Problem, Progress, Purge,
-        Purged, Status, Stop, Submitted,
+        Purged, Reloaded, Status, Stop, Submitted,
     },
     store::Filter,
 };
@@ -234,6 +235,32 @@ impl Client {
     /// The nodes, and where what is known of them comes from.
     pub async fn nodes(&self) -> Result<Vec<NodeStatus>, Error> {
         self.get("/v1/nodes", &()).await
+    }
+
+    /// Adds a host, or replaces its settings.
+    pub async fn add_node(&self, host: &Host) -> Result<(), Error> {
+        self.post("/v1/nodes", host).await
+    }
+
+    /// Keeps jobs away from a node.
+    pub async fn drain_node(&self, node: &NodeName) -> Result<(), Error> {
+        self.post(&format!("/v1/nodes/{node}/drain"), &serde_json::Map::new()).await
+    }
+
+    /// Lets jobs back to a node.
+    pub async fn resume_node(&self, node: &NodeName) -> Result<(), Error> {
+        self.post(&format!("/v1/nodes/{node}/resume"), &serde_json::Map::new()).await
+    }
+
+    /// Removes a host; with `force` also while jobs run there.
+    pub async fn remove_node(&self, node: &NodeName, force: bool) -> Result<(), Error> {
+        let path = format!("/v1/nodes/{node}");
+        self.call::<_, (), _>(Method::DELETE, &path, &[("force", force)], None).await
+    }
+
+    /// Has the gateway read the hosts of its configuration again.
+    pub async fn reload_nodes(&self) -> Result<Reloaded, Error> {
+        self.post("/v1/nodes/reload", &serde_json::Map::new()).await
     }
 
     /// Forgets ended jobs, and removes their output.

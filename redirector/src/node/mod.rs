@@ -85,6 +85,9 @@ pub struct Facts {
     pub max_jobs: Option<u32>,
     /// Most pipelines at a time that are jobs themselves and hold nothing.
     pub max_supervisors: u32,
+    /// What rules may ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 impl Facts {
@@ -141,6 +144,7 @@ impl Facts {
                 .max_supervisors
                 .value
                 .unwrap_or(whole_cpus.max(FEWEST_SUPERVISORS)),
+            tags: settings.tags.value.clone(),
         }
     }
 
@@ -185,6 +189,7 @@ impl Facts {
             self.set(counted(name.as_str(), *amount));
         }
         self.max_jobs = host.max_per_node.or(self.max_jobs);
+        self.tags.clone_from(&host.tags);
     }
 
     fn set(&mut self, pool: Pool) {

@@ -9,7 +9,7 @@ use super::super::{
 use crate::{
     config::{format_bytes, format_duration},
     model::{Amount, Job, State, Timestamp, shell_line},
-    protocol::{NodeStatus, Status},
+    protocol::{NodeState, NodeStatus, Status},
 };
 
 /// The gateway and its jobs at one moment.
@@ -81,7 +81,11 @@ fn head(status: &Status, nodes: &[NodeStatus], now: Timestamp) -> Vec<String> {
 }
 
 fn node(node: &NodeStatus) -> String {
-    node.pools.iter().fold(node.node.clone(), |line, pool| {
+    let name = match node.state {
+        NodeState::Up => node.node.clone(),
+        state => format!("{} {}", node.node, Cell::bad(state.word()).painted()),
+    };
+    node.pools.iter().fold(name, |line, pool| {
         let amount = |number: f64| match pool.pool.as_str() {
             "mem" => format_bytes(number as u64),
             _ => Amount((number * Amount::ONE.0 as f64).round() as u64).to_string(),
@@ -175,7 +179,12 @@ mod tests {
             running: live(first, State::Running),
             nodes: vec![NodeStatus {
                 node: "here".to_owned(),
-                state: "open".to_owned(),
+                state: NodeState::Up,
+                address: None,
+                problem: None,
+                since: None,
+                tags: Vec::new(),
+                max_jobs: None,
                 pools: vec![PoolStatus {
                     pool: "cpus".to_owned(),
                     capacity: 4.0,

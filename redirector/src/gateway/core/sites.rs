@@ -276,8 +276,9 @@ impl Core {
             return Verdict::No(format!("it is to run on {host}"));
         }
         let Some(remote) = &node.host else {
-            let asked = placement.pool.as_ref().or(placement.tags.first());
-            return match asked {
+            let own = node.facts.as_ref().map_or(&[][..], |facts| &facts.tags);
+            let mut asked = placement.pool.iter().chain(&placement.tags);
+            return match asked.find(|tag| !own.contains(tag)) {
                 Some(tag) if self.fleet.has_hosts() => {
                     Verdict::No(format!("it has no tag '{tag}'"))
                 }
