@@ -268,6 +268,11 @@ impl StateDirectory {
         self.outputs().join((job.0 / 1000).to_string())
     }
 
+    /// Hosts that were added by hand.
+    pub fn hosts(&self) -> PathBuf {
+        self.0.join("hosts.json")
+    }
+
     /// The journal.
     pub fn journal(&self) -> PathBuf {
         self.0.join("journal.sqlite")

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     model::{Job, JobId, Timestamp},
     protocol::{
-        Cancellation, DetachedSubmission, Explained, NodeStatus, PAGE, Progress, Purge, Purged,
-        Status, Stop, Submitted,
+        Cancellation, DetachedSubmission, Explained, PAGE, Progress, Purge, Purged, Status, Stop,
+        Submitted,
     },
     store::{Filter, Retention},
 };
@@ -134,12 +134,6 @@ pub(super) async fn explain(
 ) -> Result<Json<Explained>, Failure> {
     let job = JobId(job);
     service.ask(|reply| Message::Explain { job, reply }).await?.map(Json)
-}
-
-pub(super) async fn nodes(
-    State(service): State<Service>,
-) -> Result<Json<Vec<NodeStatus>>, Failure> {
-    service.ask(|reply| Message::Nodes { reply }).await.map(Json)
 }
 
 pub(super) async fn purge(

@@ -28,6 +28,7 @@ mod hosts;
 mod lease;
 mod logs;
 mod message;
+mod nodes;
 mod pipes;
 mod processes;
 mod server;

@@ -6,7 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::DefaultBodyLimit,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use super::{
     api, lease, logs,
     message::{Failure, Message},
+    nodes,
     service::{Peer, Service},
     watches::Watches,
 };
@@ -42,7 +43,11 @@ pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> R
         .route("/v1/jobs/{id}/release", post(api::release))
         .route("/v1/jobs/{id}/retry", post(api::retry))
         .route("/v1/jobs/{id}/explain", get(api::explain))
-        .route("/v1/nodes", get(api::nodes))
+        .route("/v1/nodes", get(nodes::list).post(nodes::add))
+        .route("/v1/nodes/reload", post(nodes::reload))
+        .route("/v1/nodes/{name}", delete(nodes::remove))
+        .route("/v1/nodes/{name}/drain", post(nodes::drain))
+        .route("/v1/nodes/{name}/resume", post(nodes::resume))
         .route("/v1/purge", post(api::purge))
         .route("/v1/runs/{id}/progress", get(api::progress))
         .fallback(|| async { Failure::new(404, "there is nothing at this path") })

@@ -6,13 +6,38 @@
 //! | remove | none | must have ended, or are lost by force | the connection is closed |
 //! | reload | as the file says now | go on | hosts that are in it no more drain until they are idle |
 
+use std::{fs, io};
+
 use super::Core;
 use crate::{
     agent::protocol::Order, config::Host, dispatcher::Event, gateway::message::Failure,
-    model::NodeName,
+    model::NodeName, place::StateDirectory,
 };
 
 impl Core {
+    /// Somebody adds a host, which stays one when this gateway has ended.
+    pub(super) fn add_by_hand(&mut self, host: Host) -> Result<(), Failure> {
+        let name = host.name.clone();
+        let by_hand = self.hosts_by_hand.clone();
+        let others = by_hand.into_iter().filter(|other| other.name != name);
+        self.keep_by_hand(others.chain([host.clone()]).collect())?;
+        self.add_node(host)
+    }
+
+    fn keep_by_hand(&mut self, hosts: Vec<Host>) -> Result<(), Failure> {
+        let file = self.setup.state.hosts();
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new(503, format!("cannot write {}: {error}", file.display()))
+        };
+        let text = serde_json::to_vec_pretty(&hosts).map_err(|error| failed(&error))?;
+        let draft = file.with_extension("new");
+        fs::write(&draft, text)
+            .and_then(|()| fs::rename(&draft, &file))
+            .map_err(|error| failed(&error))?;
+        self.hosts_by_hand = hosts;
+        Ok(())
+    }
+
     /// A host may run jobs from now on, or its settings are replaced.
     pub(super) fn add_node(&mut self, host: Host) -> Result<(), Failure> {
         let name = host.name.clone();
@@ -62,6 +87,10 @@ impl Core {
             );
             return Err(Failure::new(409, error));
         }
+        if self.hosts_by_hand.iter().any(|host| host.name == *name) {
+            let others = self.hosts_by_hand.iter().filter(|host| host.name != *name);
+            self.keep_by_hand(others.cloned().collect())?;
+        }
         for job in self.running_on(name).collect::<Vec<_>>() {
             self.abandon_attempt(job);
         }
@@ -85,7 +114,7 @@ impl Core {
             .fleet
             .hosts()
             .map(|(name, _)| name.clone())
-            .filter(|name| hosts.iter().all(|host| host.name != *name))
+            .filter(|name| hosts.iter().chain(&self.hosts_by_hand).all(|host| host.name != *name))
             .collect();
         for name in gone {
             match self.remove_node(&name, false) {
@@ -116,6 +145,23 @@ impl Core {
     fn names_of_nodes(&self) -> Vec<String> {
         self.fleet.all().map(|(name, _)| name.to_string()).collect()
     }
+}
+
+/// Hosts that were added by hand under a gateway before this one.
+pub(super) fn by_hand(state: &StateDirectory) -> Vec<Host> {
+    let file = state.hosts();
+    let read = match fs::read(&file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        read => read.map_err(|error| error.to_string()),
+    };
+    read.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()))
+        .unwrap_or_else(|error| {
+            tracing::error!(
+                "hosts that were added by hand are forgotten, because {} cannot be read: {error}",
+                file.display()
+            );
+            Vec::new()
+        })
 }
 
 fn no_such_node(name: &NodeName, known: &[String]) -> Failure {

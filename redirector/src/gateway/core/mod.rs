@@ -41,7 +41,7 @@ use super::{
     token::Tokens,
 };
 use crate::{
-    config::{Config, Ssh},
+    config::{Config, Host, Ssh},
     dispatcher::{self, Action, Dispatcher, Event},
     model::{JobId, NodeName, Outcome, PoolName, State, Timestamp},
     node,
@@ -80,6 +80,8 @@ pub(super) struct Core {
     /// Live jobs by the key they were submitted under.
     keys: HashMap<String, JobId>,
     fleet: Fleet,
+    /// Those that are nodes not by the configuration, but because somebody has added them.
+    hosts_by_hand: Vec<Host>,
     fleet_lists: sites::Lists,
     unsettled: sites::Unsettled,
     /// Jobs to be sent to their agents once the batch is journalled.
@@ -124,7 +126,8 @@ impl Core {
         let next_id = JobId(store.last_id()?.0 + 1);
         let unfinished = store.unfinished()?;
         let mut fleet = Fleet::new(node, facts);
-        for host in settings.hosts {
+        let hosts_by_hand = membership::by_hand(&state);
+        for host in settings.hosts.into_iter().chain(hosts_by_hand.clone()) {
             fleet.add(host);
         }
         let own = fleet.own.clone();
@@ -146,6 +149,7 @@ impl Core {
             live: HashMap::new(),
             keys: HashMap::new(),
             fleet,
+            hosts_by_hand,
             fleet_lists: sites::Lists::default(),
             unsettled: sites::Unsettled::default(),
             assigned: Vec::new(),
@@ -237,7 +241,7 @@ impl Core {
             }
             Message::Explain { job, reply } => drop(reply.send(self.explain(job))),
             Message::Nodes { reply } => drop(reply.send(self.nodes())),
-            Message::AddNode { host, reply } => drop(reply.send(self.add_node(*host))),
+            Message::AddNode { host, reply } => drop(reply.send(self.add_by_hand(*host))),
             Message::DrainNode { node, drain, reply } => {
                 drop(reply.send(self.drain_node(&node, drain)));
             }

@@ -1,7 +1,5 @@
 //! What nodes there are, and what of them a job is given.
 
-use std::time::Instant;
-
 use super::{
     Core, Facts,
     fleet::{Link, Node},
@@ -83,25 +81,29 @@ impl Core {
             // The sum of nothing is -0.
             amounts.fold(0.0, |sum, resources| sum + amount_of(resources, pool))
         };
-        let now = Timestamp::now();
-        let is_given_up =
-            node.down_since.is_some_and(|since| since.elapsed() >= self.setup.ssh.lost_after);
+        let lost_after = self.setup.ssh.lost_after;
         let state = match (&node.host, &node.link) {
             _ if node.is_draining => NodeState::Draining,
             (None, _) | (_, Link::Up { .. }) => NodeState::Up,
-            (_, Link::Connecting) if node.problem.is_none() => NodeState::Connecting,
-            _ if is_given_up => NodeState::Lost,
-            _ => NodeState::Unreachable,
+            _ if node.down_since.is_some_and(|since| since.elapsed() >= lost_after) => {
+                NodeState::Lost
+            }
+            _ if node.problem.is_some() => NodeState::Unreachable,
+            _ => NodeState::Connecting,
         };
+        let away = node.down_since.filter(|_| node.problem.is_some());
+        let since = away.map(|since| {
+            let now = Timestamp::now();
+            Timestamp(now.0.saturating_sub(since.elapsed().as_millis() as u64))
+        });
         let host = node.host.as_ref().map(|remote| &remote.host);
-        let ago = |since: Instant| Timestamp(now.0 - since.elapsed().as_millis() as u64);
         NodeStatus {
             node: name.to_string(),
             state,
             address: host.map(|host| host.address.clone()),
             problem: node.problem.clone(),
-            since: node.down_since.map(ago),
-            tags: node.facts.as_ref().map_or_else(Vec::new, |facts| facts.tags.clone()),
+            since,
+            tags: host.map_or_else(Vec::new, |host| host.tags.clone()),
             max_jobs: node.facts.as_ref().and_then(|facts| facts.max_jobs),
             pools: node.facts.as_ref().map_or_else(Vec::new, |facts| facts.pool_statuses(used)),
             running: running.len(),
