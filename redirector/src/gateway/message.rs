@@ -5,7 +5,7 @@ use tokio::sync::{mpsc::UnboundedSender, oneshot};
 use super::core::progress::Watching;
 use crate::{
     agent::protocol::{AttemptId, Ended, LogRecord, Order, Probed},
-    config::Host,
+    config::{Host, Ssh},
     engine::Channel,
     model::{Job, JobId, NodeName},
     node,
@@ -124,7 +124,7 @@ pub(super) enum Message {
     /// Somebody removes a host.
     RemoveNode { node: NodeName, force: bool, reply: Reply<Result<(), Failure>> },
     /// The configuration was read again.
-    ReloadNodes { hosts: Vec<Host>, reply: Reply<Vec<String>> },
+    ReloadNodes { hosts: Vec<Host>, ssh: Ssh, reply: Reply<Vec<String>> },
     /// Old jobs are to be forgotten.
     Purge { retention: Retention, reply: Option<Reply<Result<Purged, Failure>>> },
     /// It is time to forget what is old.

@@ -65,7 +65,7 @@ pub(super) async fn remove(
 pub(super) async fn reload(State(service): State<Service>) -> Result<Json<Reloaded>, Failure> {
     let read = tokio::task::spawn_blocking(Config::load).await;
     let config = read.map_err(|error| Failure::new(500, error.to_string()))?;
-    let hosts = config.map_err(|error| Failure::new(400, error.to_string()))?.hosts;
-    let changes = service.ask(|reply| Message::ReloadNodes { hosts, reply }).await?;
+    let Config { hosts, ssh, .. } = config.map_err(|error| Failure::new(400, error.to_string()))?;
+    let changes = service.ask(|reply| Message::ReloadNodes { hosts, ssh, reply }).await?;
     Ok(Json(Reloaded { changes }))
 }

@@ -10,8 +10,12 @@ use std::{fs, io};
 
 use super::Core;
 use crate::{
-    agent::protocol::Order, config::Host, dispatcher::Event, gateway::message::Failure,
-    model::NodeName, place::StateDirectory,
+    agent::protocol::Order,
+    config::{Host, Ssh},
+    dispatcher::Event,
+    gateway::message::Failure,
+    model::NodeName,
+    place::StateDirectory,
 };
 
 impl Core {
@@ -108,8 +112,14 @@ impl Core {
     }
 
     /// The configuration was read again; answers with what has changed, for the person.
-    pub(super) fn reload_nodes(&mut self, hosts: Vec<Host>) -> Vec<String> {
+    pub(super) fn reload_nodes(&mut self, hosts: Vec<Host>, ssh: Ssh) -> Vec<String> {
         let mut changes = Vec::new();
+        if self.setup.ssh != ssh {
+            self.setup.ssh = ssh;
+            changes.push("hosts are reached in another way from now on".to_owned());
+            // Those that are connected stay so.
+            self.connect_hosts();
+        }
         let gone: Vec<NodeName> = self
             .fleet
             .hosts()

@@ -248,7 +248,9 @@ impl Core {
             Message::RemoveNode { node, force, reply } => {
                 drop(reply.send(self.remove_node(&node, force)));
             }
-            Message::ReloadNodes { hosts, reply } => drop(reply.send(self.reload_nodes(hosts))),
+            Message::ReloadNodes { hosts, ssh, reply } => {
+                drop(reply.send(self.reload_nodes(hosts, ssh)));
+            }
             Message::Purge { retention, reply } => self.purge(retention, reply),
             Message::KeepHouse => self.keep_house(),
             Message::AgentUp { hello, link } => self.agent_up(hello, link),
