@@ -5,7 +5,7 @@
 //! answers, [`start_gateway`] makes sure that there is one. [`streams`] puts back what an
 //! attempt read and wrote, and [`dry_run`] notes what would have been asked. Everything that is
 //! not in the path of a command goes through [`api`]; [`watcher`] has a run shown to a person,
-//! [`submit`] is for jobs that nobody waits for.
+//! [`submit`] is for jobs that nobody waits for, [`scatter`] for one on each of many hosts.
 
 pub mod api;
 pub mod chunked;
@@ -16,7 +16,9 @@ mod group;
 mod job;
 mod link;
 pub mod run;
+pub mod scatter;
 mod settings;
+pub mod spans;
 pub mod start_gateway;
 mod streams;
 pub mod submission;
