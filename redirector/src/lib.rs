@@ -10,8 +10,9 @@
 //! Dependencies between the modules point one way:
 //! [`cli`] → {[`client`], [`gateway`]} → {[`dispatcher`], [`agent`], [`store`]} → [`model`].
 //! [`protocol`] is what client and gateway say to each other; [`config`] and
-//! [`place`] say how things are set and where they are, and [`detached`] how gateway and
-//! agent are started. The agent, too, may have to start a gateway, as clients do.
+//! [`place`] say how things are set and where they are, [`mapfile`] which host has which file, and
+//! [`detached`] how gateway and agent are started. The agent, too, may have to start a gateway, as
+//! clients do.
 
 #![deny(unsafe_code)]
 

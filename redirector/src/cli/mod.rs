@@ -14,6 +14,7 @@ mod hold;
 mod ids;
 mod jobs;
 mod logs;
+mod map;
 mod nodes;
 mod output;
 mod placement;
@@ -23,6 +24,7 @@ mod release;
 mod report;
 mod retry;
 mod run;
+mod scatter;
 mod serve;
 mod show;
 mod status;
@@ -70,6 +72,8 @@ struct Cli {
 enum Command {
     Run(run::Arguments),
     Submit(Box<submit::Arguments>),
+    Scatter(Box<scatter::Arguments>),
+    Map(map::Arguments),
     Exec(exec::Arguments),
     Jobs(jobs::Arguments),
     Show(show::Arguments),
@@ -107,6 +111,8 @@ pub fn main() -> i32 {
     let result = match command {
         Command::Run(arguments) => run::main(arguments),
         Command::Submit(arguments) => submit::main(*arguments),
+        Command::Scatter(arguments) => scatter::main(*arguments),
+        Command::Map(arguments) => map::main(&arguments),
         Command::Exec(arguments) => exec::main(arguments),
         Command::Jobs(arguments) => jobs::main(&arguments),
         Command::Show(arguments) => show::main(&arguments),

@@ -110,7 +110,7 @@ fn prepare(arguments: Arguments) -> anyhow::Result<Prepared> {
 }
 
 /// The command with a place for the element's value, if it has elements.
-fn with_place(
+pub(super) fn with_place(
     mut command: Vec<OsString>,
     elements: Option<&Elements>,
 ) -> anyhow::Result<Vec<OsString>> {
