@@ -28,6 +28,7 @@ mod descriptors;
 pub mod ending;
 mod handover;
 pub(crate) mod http;
+mod hub;
 pub mod invocation;
 pub(crate) mod job_processes;
 pub mod memory;
@@ -65,12 +66,17 @@ pub fn borrow_inherited(descriptor: RawFd) -> Option<BorrowedFd<'static>> {
 /// `descriptor`, moved above the standard three: a command that was started with
 /// one of them closed must find it closed.
 pub fn above_standard(descriptor: OwnedFd) -> io::Result<OwnedFd> {
-    if descriptor.as_raw_fd() > libc::STDERR_FILENO {
+    above(descriptor, libc::STDERR_FILENO)
+}
+
+/// `descriptor`, moved above the number `last`.
+fn above(descriptor: OwnedFd, last: RawFd) -> io::Result<OwnedFd> {
+    if descriptor.as_raw_fd() > last {
         return Ok(descriptor);
     }
     // SAFETY: duplicates a descriptor that we own; the result is a new one.
     unsafe {
-        match libc::fcntl(descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) {
+        match libc::fcntl(descriptor.as_raw_fd(), libc::F_DUPFD_CLOEXEC, last + 1) {
             -1 => Err(io::Error::last_os_error()),
             moved => Ok(OwnedFd::from_raw_fd(moved)),
         }

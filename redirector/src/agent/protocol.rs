@@ -144,6 +144,9 @@ pub enum Direction {
     Writes,
     /// It is `/dev/null` on both sides.
     Null,
+    /// It is the same as another one of those that are named, so that what the command writes
+    /// to either keeps its order (`2>&1`).
+    As(i32),
 }
 
 /// All that an agent needs to run one attempt.

@@ -21,9 +21,11 @@ use tokio::{
 };
 
 use super::{
+    protocol::AttemptId,
     shepherd::task::{Said, Task},
     wire::{Connection, Progress},
 };
+use crate::stdio::Signal;
 
 /// Shepherds without work beyond these are let go.
 const IDLE: usize = 64;
@@ -39,13 +41,17 @@ impl ShepherdId {
     }
 }
 
-/// What a shepherd did.
+/// What a shepherd, or somebody who waits for an attempt elsewhere, did.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// Its attempt ended.
+    /// It said something about its attempt.
     Said(ShepherdId, Said),
     /// It is gone, with this reason if it is known.
     Gone(ShepherdId, Option<io::Error>),
+    /// Whoever waits for an attempt elsewhere sends it a signal.
+    Signal(AttemptId, Signal),
+    /// Somebody who waited elsewhere has everything.
+    Forgotten,
 }
 
 /// How shepherds are started.
@@ -77,6 +83,11 @@ impl Shepherds {
         let (events, receiver) = unbounded_channel();
         let (busy, idle) = (HashMap::new(), Vec::new());
         (Self { lock, control_groups, events, last: 0, busy, idle }, receiver)
+    }
+
+    /// Where events go.
+    pub(super) fn events(&self) -> UnboundedSender<Event> {
+        self.events.clone()
     }
 
     /// An idle shepherd or a new one, which is given `task` and keeps to the environment

@@ -5,6 +5,7 @@ use std::{collections::HashMap, fmt, io, time::Duration};
 
 use super::{
     attempts::{Attempts, Running},
+    hub::Hub,
     job_processes, probe,
     protocol::{Assignment, AttemptId, Ended, Order, Report},
     shepherd::task::{Cause, Said, Task},
@@ -15,6 +16,7 @@ use crate::{
     model::{Outcome, Text, Timestamp, Usage},
     node::Facts,
     random,
+    stdio::Signal,
 };
 
 /// From SIGTERM to SIGKILL for the jobs of an agent that leaves whether they have ended or not.
@@ -59,6 +61,7 @@ pub(super) struct Supervisor {
     predecessors: Vec<String>,
     attempts: Attempts,
     shepherds: Shepherds,
+    hub: Hub,
     /// Those that came over the present connection.
     environments: HashMap<String, Vec<Text>>,
     watch: Watch,
@@ -77,6 +80,7 @@ impl Supervisor {
             instance: random::hex(&random::bytes::<8>()),
             predecessors,
             attempts: Attempts::default(),
+            hub: Hub::new(shepherds.events()),
             shepherds,
             environments: HashMap::new(),
             watch: Watch::default(),
@@ -95,10 +99,8 @@ impl Supervisor {
     pub(super) fn may_leave(&self, has_gateway: bool, is_awaited: bool) -> Option<Reason> {
         match self.leaving {
             Some(reason) if reason.ends_jobs() && self.attempts.none_runs() => Some(reason),
-            Some(reason) if self.attempts.is_empty() => Some(reason),
-            None if !has_gateway && !is_awaited && self.attempts.is_empty() => {
-                Some(Reason::NothingToDo)
-            }
+            Some(reason) if self.is_done() => Some(reason),
+            None if !has_gateway && !is_awaited && self.is_done() => Some(Reason::NothingToDo),
             _ => None,
         }
     }
@@ -108,9 +110,9 @@ impl Supervisor {
         !self.attempts.is_empty() && self.leaving.is_none()
     }
 
-    /// Whether no gateway has to be told anything.
+    /// Whether no gateway has to be told anything, and no client given.
     pub(super) fn is_done(&self) -> bool {
-        self.attempts.is_empty()
+        self.attempts.is_empty() && self.hub.is_empty()
     }
 
     /// What a new gateway is told.
@@ -146,8 +148,12 @@ impl Supervisor {
             Order::End { attempt, grace } => {
                 self.end(attempt, Cause::Ordered, Duration::from_millis(grace));
             }
-            Order::Acknowledge { attempt } => self.attempts.acknowledge(attempt),
+            Order::Acknowledge { attempt } => {
+                self.attempts.acknowledge(attempt);
+                self.hub.acknowledge(attempt);
+            }
             Order::Abandon { attempt } => {
+                self.hub.forget(attempt);
                 self.end(attempt, Cause::Ordered, Duration::ZERO);
                 self.attempts.abandon(attempt);
             }
@@ -171,13 +177,25 @@ impl Supervisor {
             return Err(format!("the gateway named an environment that it never gave: {digest}"));
         };
         let token = token(&assignment, environment);
+        let ends = match &assignment.attached {
+            None => None,
+            Some(descriptors) => Some(
+                self.hub
+                    .prepare(attempt, descriptors)
+                    .map_err(|error| format!("cannot make its pipes: {error}"))?,
+            ),
+        };
         let is_nested = assignment.nested;
         // A control group has the processes of further jobs in it.
         let kernel_limits = self.shepherds.limit_memory() && !is_nested;
         let watched_limit = (assignment.mem > 0 && !kernel_limits).then_some(assignment.mem);
+        let task = match ends {
+            None => Task::Run(assignment),
+            Some(ends) => Task::RunAttached { assignment, ends },
+        };
         let shepherd = self
             .shepherds
-            .give(Task::Run(assignment), &digest, || Task::Environment(environment.clone()))
+            .give(task, &digest, || Task::Environment(environment.clone()))
             .map_err(|error| format!("cannot start a process to watch over it: {error}"))?;
         let is_abandoned = false;
         let running = Running { shepherd, token, peak: 0, is_nested, is_abandoned, watched_limit };
@@ -214,10 +232,27 @@ impl Supervisor {
         }
     }
 
+    /// The descriptors of attempts that somebody waits for elsewhere.
+    pub(super) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
     /// Takes note of what a shepherd did.
     pub(super) fn happened(&mut self, event: Event) -> Option<Report> {
         match event {
-            Event::Said(shepherd, Said { ended, is_all_gone }) => {
+            Event::Said(_, Said::Started(attempt)) => {
+                self.hub.started(attempt);
+                None
+            }
+            Event::Signal(attempt, Signal { signal, to_group }) => {
+                if let Some(running) = self.attempts.running(attempt) {
+                    let task = Task::Signal { attempt, signal, to_group };
+                    self.shepherds.tell(running.shepherd, task);
+                }
+                None
+            }
+            Event::Forgotten => None,
+            Event::Said(shepherd, Said::Ended { ended, is_all_gone }) => {
                 if is_all_gone {
                     self.shepherds.take_back(shepherd);
                 } else {
@@ -271,6 +306,7 @@ impl Supervisor {
 
     fn report(&mut self, ended: Box<Ended>) -> Option<Report> {
         let attempt = ended.attempt;
+        self.hub.ended(attempt);
         self.attempts.end(ended);
         self.attempts.ended(attempt).cloned().map(Box::new).map(Report::Ended)
     }

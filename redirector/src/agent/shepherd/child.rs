@@ -25,8 +25,9 @@ pub(super) struct Plan<'a> {
     pub directory: &'a CStr,
     /// `umask`.
     pub umask: libc::mode_t,
-    /// Become the standard three.
-    pub streams: [BorrowedFd<'a>; 3],
+    /// What the command's descriptors of these numbers are, or that they are closed. Those
+    /// that they are now have larger numbers than all of these.
+    pub streams: &'a [(RawFd, Option<BorrowedFd<'a>>)],
     /// Where it may run; `None`: as this process.
     pub cpus: Option<libc::cpu_set_t>,
     /// The `cgroup.procs` of its control group.
@@ -112,10 +113,16 @@ fn prepare_and_exec(plan: &Plan, parent: libc::pid_t) -> Step {
             return Step::ControlGroup;
         }
         give_way();
-        for (wanted, stream) in (0..).zip(plan.streams) {
-            // The streams are above the standard three, so none is overwritten.
-            if libc::dup2(stream.as_raw_fd(), wanted) < 0 {
-                return Step::Streams;
+        for &(wanted, stream) in plan.streams {
+            match stream {
+                // They are above all that is wanted, so none is overwritten.
+                Some(stream) if libc::dup2(stream.as_raw_fd(), wanted) < 0 => {
+                    return Step::Streams;
+                }
+                Some(_) => {}
+                None => {
+                    libc::close(wanted);
+                }
             }
         }
         libc::umask(plan.umask);

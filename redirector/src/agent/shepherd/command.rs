@@ -5,6 +5,7 @@ use std::{
     ptr,
 };
 
+use super::setup::{self, Setup};
 use crate::{agent::protocol::Assignment, model::Text};
 
 /// A text that the kernel cannot take.
@@ -49,8 +50,10 @@ pub(super) struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
+    /// The assignment's own, or the shell's that runs `setup` before it.
     pub(super) fn new(
         assignment: &Assignment,
+        setup: Option<&Setup>,
         environment: &'a Environment,
     ) -> Result<Self, ZeroByte> {
         let text = |text: &Text, what| CString::new(text.as_bytes()).map_err(|_| ZeroByte { what });
@@ -58,11 +61,14 @@ impl<'a> Command<'a> {
             let entry = [name.as_bytes(), b"=", value.as_bytes()].concat();
             CString::new(entry).map_err(|_| ZeroByte { what: "environment" })
         };
+        let (program, arguments) = match setup {
+            Some(setup) => (setup::shell(), setup.arguments(assignment)),
+            None => (text(&assignment.program, "program's path")?, assignment.argv.clone()),
+        };
         Ok(Self {
-            program: text(&assignment.program, "program's path")?,
+            program,
             directory: text(&assignment.directory, "working directory")?,
-            arguments: assignment
-                .argv
+            arguments: arguments
                 .iter()
                 .map(|argument| text(argument, "command line"))
                 .collect::<Result<_, _>>()?,
@@ -102,7 +108,7 @@ mod tests {
             variables: vec![("A".into(), "x=y".into()), ("NEW".into(), "".into())],
             ..Assignment::default()
         };
-        let command = Command::new(&assignment, &environment).unwrap();
+        let command = Command::new(&assignment, None, &environment).unwrap();
         assert_eq!(entries(&command), ["AB=2", "B=3", "odd", "A=x=y", "NEW="]);
     }
 
@@ -111,7 +117,7 @@ mod tests {
         let environment = Environment::default();
         let assignment =
             Assignment { argv: vec!["a".into(), "b\0c".into()], ..Assignment::default() };
-        let error = Command::new(&assignment, &environment).err().unwrap();
+        let error = Command::new(&assignment, None, &environment).err().unwrap();
         assert!(error.to_string().contains("command line"), "{error}");
     }
 }

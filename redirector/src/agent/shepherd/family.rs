@@ -58,6 +58,12 @@ pub(super) fn signal_group(leader: libc::pid_t, signal: c_int) {
     unsafe { libc::kill(-leader, signal) };
 }
 
+/// Sends `signal` to the child `pid`, which must not have been reaped.
+pub(super) fn signal_child(pid: libc::pid_t, signal: c_int) {
+    // SAFETY: as above.
+    unsafe { libc::kill(pid, signal) };
+}
+
 /// Whether the group has members; they include processes that nobody waited for yet.
 pub(super) fn group_exists(leader: libc::pid_t) -> bool {
     // SAFETY: signal 0 does nothing.

@@ -20,6 +20,8 @@ mod child;
 mod command;
 mod family;
 mod outputs;
+mod setup;
+mod streams;
 pub(super) mod task;
 mod vigil;
 
@@ -27,7 +29,7 @@ use std::{
     fs::OpenOptions,
     io::{self, Write},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
         unix::net::UnixStream,
     },
     path::PathBuf,
@@ -36,8 +38,10 @@ use std::{
 use self::{
     child::{Failure, Plan, Step},
     command::{Command, Environment},
-    outputs::{Outputs, Spares},
-    task::{Said, Task},
+    outputs::Spares,
+    setup::Setup,
+    streams::Streams,
+    task::{CommandEnd, Said, Task},
     vigil::{End, Vigil},
 };
 use super::{
@@ -77,19 +81,22 @@ pub fn serve(control_groups: Option<PathBuf>) -> io::Result<()> {
     loop {
         match inbox.take()? {
             Some(Task::Environment(entries)) => shepherd.environment = Environment::new(entries),
-            Some(Task::Run(assignment)) => {
-                let said = shepherd.run(&assignment, &mut inbox);
-                let mut line = Vec::new();
-                wire::append(&mut line, &said)?;
-                shepherd.vigil.socket().write_all(&line)?;
-                if !said.is_all_gone {
+            Some(task @ (Task::Run(_) | Task::RunAttached { .. })) => {
+                let (assignment, ends) = match &task {
+                    Task::Run(assignment) => (assignment, None),
+                    Task::RunAttached { assignment, ends } => (assignment, Some(&ends[..])),
+                    _ => continue,
+                };
+                let (ended, is_all_gone) = shepherd.run(assignment, ends, &mut inbox);
+                shepherd.say(&Said::Ended { ended, is_all_gone })?;
+                if !is_all_gone {
                     // Another attempt must not be held responsible for what is left.
                     return Ok(());
                 }
             }
             None if inbox.read_from(shepherd.vigil.socket())? == 0 => return Ok(()),
-            // An attempt that is to be ended may have ended by itself meanwhile.
-            Some(Task::End { .. }) | None => {}
+            // An attempt that these are for may have ended by itself meanwhile.
+            Some(Task::End { .. } | Task::Signal { .. }) | None => {}
         }
     }
 }
@@ -104,10 +111,21 @@ struct Shepherd {
 }
 
 impl Shepherd {
-    /// Runs an attempt to its end.
-    fn run(&mut self, assignment: &Assignment, inbox: &mut Inbox) -> Said {
+    fn say(&self, said: &Said) -> io::Result<()> {
+        let mut line = Vec::new();
+        wire::append(&mut line, said)?;
+        self.vigil.socket().write_all(&line)
+    }
+
+    /// Runs an attempt to its end; whether nothing is left of it, too.
+    fn run(
+        &mut self,
+        assignment: &Assignment,
+        ends: Option<&[CommandEnd]>,
+        inbox: &mut Inbox,
+    ) -> (Box<Ended>, bool) {
         let started = Timestamp::now();
-        let end = self.try_to_run(assignment, inbox).unwrap_or_else(|reason| End {
+        let end = self.try_to_run(assignment, ends, inbox).unwrap_or_else(|reason| End {
             outcome: Outcome::Lost { reason },
             usage: Usage::default(),
             is_all_gone: true,
@@ -115,38 +133,62 @@ impl Shepherd {
         let attempt = assignment.attempt;
         let End { outcome, usage, is_all_gone } = end;
         let ended = Ended { attempt, outcome, usage, started, at: Timestamp::now() };
-        Said { ended: Box::new(ended), is_all_gone }
+        (Box::new(ended), is_all_gone)
     }
 
     /// An error is the reason why nobody can tell how the command would have ended.
-    fn try_to_run(&mut self, assignment: &Assignment, inbox: &mut Inbox) -> Result<End, String> {
+    fn try_to_run(
+        &mut self,
+        assignment: &Assignment,
+        ends: Option<&[CommandEnd]>,
+        inbox: &mut Inbox,
+    ) -> Result<End, String> {
         let group = self.control_group(assignment)?;
-        let mut outputs =
-            Outputs::open(assignment, &mut self.spares).map_err(|error| error.to_string())?;
-        let command =
-            Command::new(assignment, &self.environment).map_err(|error| error.to_string())?;
-        let [stdout, stderr] = outputs.streams();
+        let mut streams =
+            Streams::open(assignment, ends, &mut self.spares).map_err(|error| error.to_string())?;
+        let mut descriptors = streams.descriptors(self.nothing.as_fd());
+        let setup = match assignment.setup {
+            Some(_) => Some(setup_for(&descriptors)?),
+            None => None,
+        };
+        if let Some((number, report)) = setup.as_ref().map(Setup::descriptor) {
+            descriptors.push((number, Some(report.as_fd())));
+        }
+        let command = Command::new(assignment, setup.as_ref(), &self.environment)
+            .map_err(|error| error.to_string())?;
         let plan = Plan {
             program: &command.program,
             arguments: &command.argument_pointers(),
             environment: &command.environment_pointers(),
             directory: &command.directory,
             umask: assignment.umask,
-            streams: [self.nothing.as_fd(), stdout, stderr],
+            streams: &descriptors,
             cpus: child::cpu_set(&assignment.cpus),
             control_group: group.as_ref().map(ControlGroup::entrance),
         };
         match child::start(&plan) {
             Ok(pid) => {
-                let end = self.vigil.keep(pid, assignment, group.as_ref(), inbox);
-                if end.is_all_gone {
-                    self.spares = outputs.into_spares();
+                if streams.are_attached() {
+                    streams.command_has_them();
+                    // An agent that is gone is noticed below.
+                    drop(self.say(&Said::Started(assignment.attempt)));
+                }
+                let mut end = self.vigil.keep(pid, assignment, group.as_ref(), inbox);
+                if end.is_all_gone
+                    && let Some(spares) = streams.into_spares()
+                {
+                    self.spares = spares;
+                }
+                if let Outcome::Exited { .. } | Outcome::Signaled { .. } = end.outcome
+                    && let Some(reason) = setup.and_then(|setup| setup.failure(&end.outcome))
+                {
+                    end.outcome = Outcome::Lost { reason };
                 }
                 Ok(end)
             }
             Err(failure) => {
                 let (status, complaint) = explain(&failure, assignment)?;
-                outputs.complain(&complaint);
+                streams.complain(&complaint);
                 Ok(End {
                     outcome: Outcome::Exited { exit_code: status },
                     usage: Usage::default(),
@@ -165,6 +207,11 @@ impl Shepherd {
             _ => Ok(None),
         }
     }
+}
+
+fn setup_for(descriptors: &[(RawFd, Option<BorrowedFd>)]) -> Result<Setup, String> {
+    let used: Vec<_> = descriptors.iter().map(|(number, _)| *number).collect();
+    Setup::new(&used).map_err(|error| format!("cannot run the setup of its node: {error}"))
 }
 
 /// The exit status that a shell would give, and a line that says why. An error is for what
@@ -190,7 +237,7 @@ fn explain(failure: &Failure, assignment: &Assignment) -> Result<(i32, String), 
         )),
         Step::Clone => Err(format!("cannot make a process for it: {cause}")),
         Step::ControlGroup => Err(format!("cannot limit its memory: {cause}")),
-        Step::Streams => Err(format!("cannot connect its output files: {cause}")),
+        Step::Streams => Err(format!("cannot connect its descriptors: {cause}")),
         Step::Cpus => Err(format!("cannot keep it to the cpus {:?}: {cause}", assignment.cpus)),
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -63,10 +63,9 @@ impl Outputs {
         [self.stdout.file.as_fd(), self.stderr.file.as_fd()]
     }
 
-    /// Adds a line of redirector's own to the standard error.
-    pub(super) fn complain(&mut self, line: &str) {
-        // Lost if the disk is full; the exit status says that it failed.
-        drop(self.stderr.file.write_all(format!("redirector: {line}\n").as_bytes()));
+    /// The standard error.
+    pub(super) fn stderr(&self) -> &File {
+        &self.stderr.file
     }
 }
 
@@ -93,6 +92,8 @@ fn open(path: &Path, spares: &mut Spares) -> Result<Output, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use crate::model::Text;
 
@@ -106,8 +107,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let mut spares = Spares::default();
-        let mut outputs = Outputs::open(&assignment(directory.path(), 1), &mut spares).unwrap();
-        outputs.complain("a word");
+        let outputs = Outputs::open(&assignment(directory.path(), 1), &mut spares).unwrap();
+        outputs.stderr().write_all(b"a word").unwrap();
         spares = outputs.into_spares();
         assert_eq!(spares.0, [path("1/1.out")]);
 
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(spares.0.len(), 2);
         drop(Outputs::open(&assignment(directory.path(), 5), &mut spares).unwrap());
         assert!(path("1/5.out").exists() && !path("1/3.out").exists());
-        assert_eq!(fs::read_to_string(path("1/1.err")).unwrap(), "redirector: a word\n");
+        assert_eq!(fs::read_to_string(path("1/1.err")).unwrap(), "a word");
     }
 
     #[test]
@@ -130,10 +131,11 @@ mod tests {
             .into_spares();
         let mut outputs =
             Outputs::open(&assignment(directory.path(), 3), &mut Spares::default()).unwrap();
-        outputs.complain("before");
+        outputs.stderr().write_all(b"before\n").unwrap();
         drop(outputs);
-        Outputs::open(&assignment(directory.path(), 3), &mut spares).unwrap().complain("after");
+        outputs = Outputs::open(&assignment(directory.path(), 3), &mut spares).unwrap();
+        outputs.stderr().write_all(b"after\n").unwrap();
         let text = fs::read_to_string(directory.path().join("1/3.err")).unwrap();
-        assert_eq!(text, "redirector: before\nredirector: after\n");
+        assert_eq!(text, "before\nafter\n");
     }
 }

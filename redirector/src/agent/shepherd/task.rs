@@ -16,6 +16,22 @@ pub(in crate::agent) enum Task {
     Environment(Vec<Text>),
     /// Run this. Comes only when the attempt before has ended.
     Run(Box<Assignment>),
+    /// Run this, whose descriptors are attached to those of a process elsewhere. As above.
+    RunAttached {
+        /// The attempt.
+        assignment: Box<Assignment>,
+        /// What the command's descriptors are to be.
+        ends: Vec<CommandEnd>,
+    },
+    /// Send the attempt a signal, if it runs still.
+    Signal {
+        /// Which one.
+        attempt: AttemptId,
+        /// The signal.
+        signal: i32,
+        /// Send it to the whole process group.
+        to_group: bool,
+    },
     /// End the attempt, if it runs still.
     End {
         /// Which one: it may have ended by itself meanwhile.
@@ -25,6 +41,19 @@ pub(in crate::agent) enum Task {
         /// From SIGTERM to SIGKILL, in milliseconds; 0: SIGKILL at once.
         grace: u64,
     },
+}
+
+/// A descriptor of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::agent) struct CommandEnd {
+    /// The number that the command knows it by.
+    pub number: i32,
+    /// What is to be opened.
+    pub path: Text,
+    /// It is opened for reading.
+    pub reads: bool,
+    /// It is opened for writing.
+    pub writes: bool,
 }
 
 /// Why an attempt is ended before its time.
@@ -41,11 +70,17 @@ pub(in crate::agent) enum Cause {
     Memory(u64),
 }
 
-/// From a shepherd: its attempt ended.
+/// From a shepherd.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::agent) struct Said {
-    /// How.
-    pub ended: Box<Ended>,
-    /// Whether everything of the attempt is gone, so that the shepherd can have another one.
-    pub is_all_gone: bool,
+#[serde(rename_all = "snake_case")]
+pub(in crate::agent) enum Said {
+    /// The command of an attached attempt runs, and has its descriptors.
+    Started(AttemptId),
+    /// Its attempt ended.
+    Ended {
+        /// How.
+        ended: Box<Ended>,
+        /// Whether everything of the attempt is gone, so that the shepherd can have another one.
+        is_all_gone: bool,
+    },
 }

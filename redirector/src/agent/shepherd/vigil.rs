@@ -162,8 +162,14 @@ impl Vigil {
                         attempt.end(cause, Duration::from_millis(grace));
                     }
                 }
+                Ok(Some(Task::Signal { attempt: which, signal, to_group })) => {
+                    if which == assignment.attempt {
+                        attempt.signal(signal, to_group);
+                    }
+                }
                 Ok(None) => break,
-                Ok(Some(Task::Environment(_) | Task::Run(_))) | Err(_) => {
+                Ok(Some(Task::Environment(_) | Task::Run(_) | Task::RunAttached { .. }))
+                | Err(_) => {
                     eprintln!("redirector: a shepherd was told nonsense; it ends its job");
                     self.agent_is_gone = true;
                 }
@@ -187,6 +193,24 @@ impl Attempt {
                 Reaped::NoneYet => return false,
                 Reaped::NoneLeft => return true,
             }
+        }
+    }
+
+    /// Passes on a signal that somebody sent to the process that waits for it elsewhere.
+    fn signal(&self, signal: libc::c_int, to_group: bool) {
+        if self.main.is_some() {
+            return;
+        }
+        // Its group has nobody in its session who could let it go on, so that the kernel lets
+        // none of these stop it (signal(7), "orphaned process group").
+        let signal = match signal {
+            libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU => libc::SIGSTOP,
+            signal => signal,
+        };
+        if to_group {
+            family::signal_group(self.pid, signal);
+        } else {
+            family::signal_child(self.pid, signal);
         }
     }
 

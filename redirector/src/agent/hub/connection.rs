@@ -1,0 +1,105 @@
+//! One connection of a client to its attempt.
+
+use std::io;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    sync::mpsc::UnboundedSender,
+};
+
+use super::{Phase, Stdio};
+use crate::{
+    agent::shepherds::Event,
+    engine::ByteStream,
+    stdio::{ConnectionId, Decoder, Effect, Outbox},
+};
+
+/// Serves the connection to its end, until the client comes by another one, or until nobody
+/// wants anything of the attempt. Calls `delivered` when the client may have everything.
+pub(super) async fn serve(
+    stdio: &Stdio,
+    stream: ByteStream,
+    events: &UnboundedSender<Event>,
+    delivered: impl Fn(),
+) -> io::Result<()> {
+    let id = stdio.session().connect();
+    let mut connections = stdio.connections.subscribe();
+    stdio.connections.send_modify(|count| *count += 1);
+    connections.mark_unchanged();
+    let (reader, writer) = tokio::io::split(stream);
+    tokio::select! {
+        heard = listen(stdio, id, reader, events, delivered) => heard,
+        said = speak(stdio, id, writer) => said,
+        _ = connections.changed() => Err(io::Error::other("the client came by another one")),
+        () = stdio.reached(Phase::Forgotten) => Ok(()),
+    }
+}
+
+async fn listen(
+    stdio: &Stdio,
+    id: ConnectionId,
+    mut reader: impl AsyncRead + Unpin,
+    events: &UnboundedSender<Event>,
+    delivered: impl Fn(),
+) -> io::Result<()> {
+    let mut decoder = Decoder::default();
+    loop {
+        let count = reader.read(decoder.space()).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        decoder.advance(count);
+        let mut has_delivered = false;
+        while let Some(arrived) = decoder.next().map_err(io::Error::other)? {
+            let mut session = stdio.session();
+            match session.receive(id, arrived).map_err(io::Error::other)? {
+                Effect::Stream(number) => {
+                    has_delivered |= session.is_delivered();
+                    if let Some(news) = stdio.streams.get(&number) {
+                        news.notify_one();
+                    }
+                }
+                // Fails when the agent leaves.
+                Effect::Signal(signal) => drop(events.send(Event::Signal(stdio.attempt, signal))),
+                Effect::None | Effect::Gone => {}
+            }
+        }
+        // What it said may have to be answered, or allow for more to be sent.
+        stdio.to_send.notify_one();
+        if has_delivered {
+            delivered();
+        }
+    }
+}
+
+async fn speak(
+    stdio: &Stdio,
+    id: ConnectionId,
+    mut writer: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    let mut outbox = Outbox::default();
+    loop {
+        let is_current = {
+            let mut session = stdio.session();
+            session.fill(id, &mut outbox);
+            session.is_current(id)
+        };
+        if !is_current {
+            // The word was for the newer one.
+            stdio.to_send.notify_one();
+            return Err(io::Error::other("the client came by another one"));
+        }
+        if outbox.is_empty() {
+            stdio.to_send.notified().await;
+            continue;
+        }
+        while !outbox.is_empty() {
+            let count = writer.write_vectored(&outbox.slices()).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            outbox.advance(count);
+        }
+        writer.flush().await?;
+    }
+}
