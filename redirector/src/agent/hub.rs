@@ -20,6 +20,8 @@
 //! ```
 
 mod connection;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod pipes;
 mod pump;
 

@@ -28,7 +28,7 @@ mod descriptors;
 pub mod ending;
 mod handover;
 pub(crate) mod http;
-mod hub;
+pub(crate) mod hub;
 pub mod invocation;
 pub(crate) mod job_processes;
 pub mod memory;

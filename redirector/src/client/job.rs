@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  ┌─► wait_for_grant ─► prepare_environment ─► run_command ─► report ─► Recorded: end like it
+//!  │                                └─► [`remote`]: on another node ───► Ended: end like it
 //!  └────────────── put back what it read and wrote ◄───────────── Retry
 //! ```
 
@@ -12,6 +13,7 @@ use super::{
     foreground::follow,
     group::Group,
     link::{Event, Fate, Link},
+    remote::{self, Placement},
     streams::Streams,
     threads,
     watcher::Watcher,
@@ -22,7 +24,7 @@ use crate::{
         invocation::Invocation,
         process::{Command, CpuSet, Process},
     },
-    model::{JobId, Kind, Outcome, Usage, file_name},
+    model::{JobId, Kind, NodeName, Outcome, Usage, file_name},
     node::before,
     preload,
     protocol::{GatewayMessage, Grant, Stage},
@@ -31,7 +33,7 @@ use crate::{
 /// What the gateway makes of an attempt's end.
 enum Answer {
     /// It is the job's.
-    Over,
+    Over(Outcome),
     /// The job is tried again, for this reason.
     Retry(String),
 }
@@ -80,14 +82,16 @@ impl Client {
         loop {
             // While the gateway thinks, so that it costs no time.
             self.link.group.watch();
-            let (job, grant) = self.wait_for_grant();
+            let (job, node, grant) = self.wait_for_grant();
             self.prepare_environment(job, &grant);
             let streams = self.may_be_retried.then(Streams::note);
             self.link.stage = Stage::Running;
-            let (outcome, usage) = self.run_command(job, &grant);
-            self.link.group.dismiss();
-            match self.report(job, &outcome, usage) {
-                Answer::Over => {
+            let answer = match node {
+                None => self.run_here(job, &grant),
+                Some(node) => self.run_elsewhere(job, node, &grant),
+            };
+            match answer {
+                Answer::Over(outcome) => {
                     self.watcher.end();
                     self.link.group = Group::default();
                     ending::end_like(&outcome, &self.scratch)
@@ -104,7 +108,34 @@ impl Client {
         }
     }
 
-    fn wait_for_grant(&mut self) -> (JobId, Grant) {
+    fn run_here(&mut self, job: JobId, grant: &Grant) -> Answer {
+        let (outcome, usage) = self.run_command(job, grant);
+        self.link.group.dismiss();
+        self.report(job, outcome, usage)
+    }
+
+    fn run_elsewhere(&mut self, job: JobId, node: NodeName, grant: &Grant) -> Answer {
+        let placement = Placement {
+            job,
+            attempt: grant.attempt,
+            node,
+            name: &self.name,
+            token: &self.token,
+            invocation: &self.invocation,
+        };
+        match remote::run(&placement, &mut self.link) {
+            remote::End::Over(outcome) => Answer::Over(outcome),
+            remote::End::Retry(reason) => Answer::Retry(reason),
+            remote::End::Unknown(reason) => {
+                let Placement { node, name, .. } = placement;
+                say(&format!("nobody can tell how job {job} ('{name}') on {node} ends: {reason}"));
+                ending::exit(ending::SYSTEM_FAILURE)
+            }
+        }
+    }
+
+    /// Waits until the job may run; on which node, if it is not this one.
+    fn wait_for_grant(&mut self) -> (JobId, Option<NodeName>, Grant) {
         loop {
             match self.link.next() {
                 Event::Message(GatewayMessage::Accepted { token, warnings, .. }) => {
@@ -116,7 +147,13 @@ impl Client {
                 Event::Message(GatewayMessage::Granted(grant)) => {
                     if let Some(job) = self.link.job() {
                         self.watcher.start(job);
-                        return (job, grant);
+                        return (job, None, grant);
+                    }
+                }
+                Event::Message(GatewayMessage::Placed { node, grant }) => {
+                    if let Some(job) = self.link.job() {
+                        self.watcher.start(job);
+                        return (job, Some(node), grant);
                     }
                 }
                 Event::Message(GatewayMessage::Refused { reason }) => {
@@ -131,9 +168,9 @@ impl Client {
                 Event::Message(
                     GatewayMessage::Recorded
                     | GatewayMessage::Retry { .. }
-                    | GatewayMessage::Placed { .. }
                     | GatewayMessage::Ended { .. },
-                ) => {}
+                )
+                | Event::Other => {}
                 Event::Signal(received) => {
                     if let Some(end) = default_action(received.signal) {
                         ending::end_like(&end, &self.scratch);
@@ -234,7 +271,7 @@ impl Client {
                     process.signal(libc::SIGCONT);
                 }
                 Event::Message(GatewayMessage::Warning { text }) => say(&text),
-                Event::Message(_) => {}
+                Event::Message(_) | Event::Other => {}
                 Event::NotAccepted(error) | Event::GivenUp(error) => {
                     say(&format!("{} runs on without its gateway: {error}", self.label()));
                 }
@@ -249,27 +286,27 @@ impl Client {
         Outcome::Exited { exit_code }
     }
 
-    fn report(&mut self, job: JobId, outcome: &Outcome, usage: Usage) -> Answer {
+    fn report(&mut self, job: JobId, outcome: Outcome, usage: Usage) -> Answer {
         let not_journalled = |reason: &str| {
             say(&format!(
                 "the outcome {outcome} of job {job} ('{}') is not journalled: {reason}",
                 self.name
             ));
-            Answer::Over
+            Answer::Over(outcome.clone())
         };
         match self.link.fate() {
             Fate::Live => {}
-            Fate::Recorded => return Answer::Over,
+            Fate::Recorded => return Answer::Over(outcome),
             Fate::GivenUp(reason) => return not_journalled(reason),
         }
         self.link.report(outcome.clone(), usage);
         loop {
             match self.link.next() {
-                Event::Message(GatewayMessage::Recorded) => return Answer::Over,
+                Event::Message(GatewayMessage::Recorded) => return Answer::Over(outcome),
                 Event::Message(GatewayMessage::Retry { reason }) => return Answer::Retry(reason),
                 Event::Message(GatewayMessage::Warning { text }) => say(&text),
                 // The command is over; what was meant for it comes too late.
-                Event::Message(_) | Event::Signal(_) => {}
+                Event::Message(_) | Event::Signal(_) | Event::Other => {}
                 Event::NotAccepted(error) | Event::GivenUp(error) => {
                     return not_journalled(&error.to_string());
                 }

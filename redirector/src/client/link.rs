@@ -4,7 +4,7 @@
 //! signals, and, while the gateway is lost, for the next attempt to reach it.
 
 use std::{
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
@@ -23,7 +23,7 @@ use crate::{
     agent::signals::Catcher,
     model::{JobId, Outcome, Usage},
     place::StateDirectory,
-    protocol::{ClientMessage, Finished, GatewayMessage, PipeEnd, Resumption, Stage},
+    protocol::{Beginning, ClientMessage, Finished, GatewayMessage, PipeEnd, Resumption, Stage},
 };
 
 /// Pause between attempts to reach a lost gateway; each is a connection, and the
@@ -51,6 +51,16 @@ pub(super) enum Event {
     NotAccepted(Error),
     /// The gateway of an accepted job did not come back in time.
     GivenUp(Error),
+    /// There is something to be read from the other descriptor that was waited for.
+    Other,
+}
+
+/// What ended a wait.
+enum Woken {
+    Signal(Received),
+    /// The gateway, if anything.
+    Gateway,
+    Other,
 }
 
 /// A connection on behalf of one job.
@@ -67,6 +77,8 @@ pub(super) struct Link {
     pub stage: Stage,
     /// The attempt that was granted last, from 1.
     attempt: u32,
+    /// What the gateway must know of the attempt. Said again when the client comes back.
+    beginning: Option<ClientMessage>,
     /// Said again when the client comes back, until it was answered.
     report: Option<ClientMessage>,
     lost: Option<Lost>,
@@ -112,6 +124,7 @@ impl Link {
                 accepted: None,
                 stage: Stage::Waiting,
                 attempt: 0,
+                beginning: None,
                 report: None,
                 lost: None,
                 fate: Fate::Live,
@@ -146,14 +159,35 @@ impl Link {
         self.report = Some(report);
     }
 
+    /// Has the attempt begin on the node where it was placed, now or when the gateway is back.
+    pub(super) fn begin(&mut self, beginning: Beginning) {
+        let beginning = ClientMessage::Begin(Box::new(beginning));
+        if let Some(lease) = &mut self.lease
+            && let Err(error) = lease.send(&beginning)
+        {
+            self.lose(error.into());
+        }
+        self.beginning = Some(beginning);
+    }
+
+    /// Where the gateway is.
+    pub(super) fn state(&self) -> &StateDirectory {
+        &self.state
+    }
+
     /// The attempt that was reported is over, and another one is to be granted.
     pub(super) fn wait_again(&mut self) {
-        self.report = None;
+        (self.beginning, self.report) = (None, None);
         self.stage = Stage::Waiting;
     }
 
     /// Waits for the next event.
     pub(super) fn next(&mut self) -> Event {
+        self.next_or(None)
+    }
+
+    /// Waits for the next event, or until there is something to be read from `other`.
+    pub(super) fn next_or(&mut self, other: Option<BorrowedFd>) -> Event {
         let mut unanswered = 0;
         loop {
             match self.lease.as_mut().map(Lease::arrived) {
@@ -163,8 +197,12 @@ impl Link {
                         GatewayMessage::Accepted { job, token, .. } => {
                             self.accepted = Some((*job, token.clone()));
                         }
-                        GatewayMessage::Granted(grant) => self.attempt = grant.attempt,
-                        GatewayMessage::Recorded => self.fate = Fate::Recorded,
+                        GatewayMessage::Granted(grant) | GatewayMessage::Placed { grant, .. } => {
+                            self.attempt = grant.attempt;
+                        }
+                        GatewayMessage::Recorded | GatewayMessage::Ended { .. } => {
+                            self.fate = Fate::Recorded;
+                        }
                         _ => {}
                     }
                     return Event::Message(message);
@@ -188,8 +226,10 @@ impl Link {
             if let Some(event) = self.reconnect_if_due() {
                 return event;
             }
-            if let Some(signal) = self.wait() {
-                return Event::Signal(signal);
+            match self.wait(other) {
+                Woken::Signal(signal) => return Event::Signal(signal),
+                Woken::Other => return Event::Other,
+                Woken::Gateway => {}
             }
         }
     }
@@ -199,27 +239,31 @@ impl Link {
         self.group.next(&self.catcher)
     }
 
-    /// Waits for the gateway's bytes, a signal or the next attempt.
-    fn wait(&mut self) -> Option<Received> {
+    /// Waits for the gateway's bytes, a signal, the next attempt, or `other`.
+    fn wait(&mut self, other: Option<BorrowedFd>) -> Woken {
         let signals = self.catcher.as_fd();
+        // In place of those that there are not, the signals once more.
         let gateway = self.lease.as_ref().map_or(signals, Lease::as_fd);
-        let mut descriptors =
-            [PollFd::new(signals, PollFlags::POLLIN), PollFd::new(gateway, PollFlags::POLLIN)];
+        let mut descriptors = [signals, gateway, other.unwrap_or(signals)]
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
         let timeout = self.lost.as_ref().map_or(PollTimeout::NONE, |lost| {
             let left = lost.next_attempt.saturating_duration_since(Instant::now());
             PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
         });
-        let used = if self.lease.is_some() { 2 } else { 1 };
-        match poll(&mut descriptors[..used], timeout) {
+        match poll(&mut descriptors, timeout) {
             Ok(_) | Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(error) => panic!("poll on own descriptors: {error}"),
         }
-        let ready = |descriptor: &PollFd| descriptor.any().unwrap_or(false);
-        let (signal, gateway) = (ready(&descriptors[0]), used == 2 && ready(&descriptors[1]));
+        let [signal, gateway, is_other] =
+            descriptors.map(|descriptor| descriptor.any().unwrap_or(false));
+        if signal && let Some(received) = self.next_signal() {
+            return Woken::Signal(received);
+        }
         if gateway && let Some(lease) = &mut self.lease {
             lease.fill();
+            return Woken::Gateway;
         }
-        if signal { self.next_signal() } else { None }
+        if is_other && other.is_some() { Woken::Other } else { Woken::Gateway }
     }
 
     fn lose(&mut self, error: Error) {
@@ -247,7 +291,8 @@ impl Link {
         let resumption = Resumption { job, token, stage, attempt, pipes };
         match open(&self.state, &ClientMessage::Resume(resumption)) {
             Ok(mut lease) => {
-                let said = self.report.as_ref().map_or(Ok(()), |report| lease.send(report));
+                let mut news = self.beginning.iter().chain(&self.report);
+                let said = news.try_for_each(|message| lease.send(message));
                 self.lost = None;
                 match said {
                     Ok(()) => self.lease = Some(lease),

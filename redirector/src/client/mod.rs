@@ -1,7 +1,7 @@
 //! The side that a tool meets.
 //!
 //! [`exec`] stands in for an intercepted command: [`submission`] says what is asked,
-//! `job` runs it, [`link`] keeps the connection to the gateway through [`wire`] and its [`chunked`]
+//! `job` runs it, `remote` has it run on another node, [`link`] keeps the connection to the gateway through [`wire`] and its [`chunked`]
 //! answers, [`start_gateway`] makes sure that there is one. [`streams`] puts back what an
 //! attempt read and wrote, and [`dry_run`] notes what would have been asked. Everything that is
 //! not in the path of a command goes through [`api`]; [`watcher`] has a run shown to a person,
@@ -15,6 +15,7 @@ mod foreground;
 mod group;
 mod job;
 mod link;
+mod remote;
 pub mod run;
 pub mod scatter;
 mod settings;

@@ -68,6 +68,8 @@ pub enum Control {
     },
     /// The agent knows nothing of this attempt.
     Gone,
+    /// The client has everything, and will not come again.
+    Done,
 }
 
 /// A header as it was read.
@@ -88,6 +90,7 @@ mod kind {
     pub(super) const SIGNAL_TO_GROUP: u8 = 8;
     pub(super) const SIGNALS_SEEN: u8 = 9;
     pub(super) const GONE: u8 = 10;
+    pub(super) const DONE: u8 = 11;
 }
 
 impl Header {
@@ -127,6 +130,7 @@ impl Header {
             }
             kind::SIGNALS_SEEN => Control::SignalsSeen { sequence: offset },
             kind::GONE => Control::Gone,
+            kind::DONE => Control::Done,
             _ => return None,
         };
         (length == 0).then_some(Self::Control(control))
@@ -152,6 +156,7 @@ impl Control {
             }
             Self::SignalsSeen { sequence } => (kind::SIGNALS_SEEN, 0, sequence),
             Self::Gone => (kind::GONE, 0, 0),
+            Self::Done => (kind::DONE, 0, 0),
         }
     }
 }

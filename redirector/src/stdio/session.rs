@@ -48,6 +48,8 @@ pub enum Effect {
     Signal(Signal),
     /// The other side knows nothing of the attempt.
     Gone,
+    /// The other side has everything.
+    Delivered,
 }
 
 /// A connection of a session. When there is a newer one it counts no more.
@@ -63,6 +65,11 @@ pub struct Session {
     window: usize,
     connections: u64,
     hello_sent: bool,
+    /// This side has everything, and on the present connection has said so.
+    is_done: bool,
+    done_sent: bool,
+    /// The other side has everything.
+    is_delivered: bool,
     /// The stream whose turn it is to send.
     turn: usize,
 }
@@ -88,6 +95,9 @@ impl Session {
             window,
             connections: 0,
             hello_sent: false,
+            is_done: false,
+            done_sent: false,
+            is_delivered: false,
             turn: 0,
         }
     }
@@ -152,28 +162,38 @@ impl Session {
         self.incoming.values().all(Incoming::is_closed)
     }
 
-    /// Whether the other side was told so, too, as far as this side can see to that.
-    pub fn has_told_all(&self) -> bool {
-        self.incoming.values().all(Incoming::is_closed_told)
+    /// This side has everything that it wants to have.
+    pub fn finish(&mut self) {
+        self.is_done = true;
     }
 
-    /// Whether the other side takes no more of anything.
+    /// Whether the other side was told all, as far as this side can see to that.
+    pub fn has_told_all(&self) -> bool {
+        self.incoming.values().all(Incoming::is_closed_told) && self.done_sent == self.is_done
+    }
+
+    /// Whether the other side has everything that it wants to have.
     pub fn is_delivered(&self) -> bool {
-        self.outgoing.values().all(|stream| stream.closed().is_some())
+        self.is_delivered
     }
 
     /// There is a new connection; those before count no more.
     pub fn connect(&mut self) -> ConnectionId {
         let is_first = self.connections == 0;
         self.connections += 1;
-        self.hello_sent = false;
+        (self.hello_sent, self.done_sent) = (false, false);
         self.outgoing.values_mut().for_each(|stream| stream.connect(is_first));
         self.incoming.values_mut().for_each(Incoming::connect);
         self.signals.connect();
         ConnectionId(self.connections)
     }
 
-    /// Whether there is no newer connection.
+    /// The connection is over.
+    pub fn disconnect(&mut self) {
+        self.connections += 1;
+    }
+
+    /// Whether this is the present connection.
     pub fn is_current(&self, connection: ConnectionId) -> bool {
         connection.0 == self.connections
     }
@@ -201,6 +221,10 @@ impl Session {
                 .nth(self.turn)
                 .is_some_and(|(number, stream)| stream.fill(*number, outbox));
             silent = if spoke { 0 } else { silent + 1 };
+        }
+        if self.is_done && !self.done_sent {
+            self.done_sent = true;
+            outbox.control(Control::Done);
         }
         outbox.close_headers();
     }
@@ -256,6 +280,10 @@ impl Session {
                 Ok(Effect::None)
             }
             Control::Gone => Ok(Effect::Gone),
+            Control::Done => {
+                self.is_delivered = true;
+                Ok(Effect::Delivered)
+            }
         }
     }
 

@@ -213,6 +213,9 @@ proptest! {
             client.receive(&mut agent.wire, usize::MAX);
             for side in &mut sides {
                 (0..2).for_each(|index| side.write(index, 7));
+                if side.session.has_written_all() {
+                    side.session.finish();
+                }
             }
         }
         let [client, agent] = &sides;
@@ -265,6 +268,7 @@ proptest! {
             Control::Signal { signal, sequence: offset, to_group },
             Control::SignalsSeen { sequence: offset },
             Control::Gone,
+            Control::Done,
         ] {
             let mut decoder = Decoder::default();
             decoder.space()[..17].copy_from_slice(&control.encode());

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Serves the connection to its end, until the client comes by another one, or until nobody
-/// wants anything of the attempt. Calls `delivered` when the client may have everything.
+/// wants anything of the attempt. Calls `delivered` when the client has everything.
 pub(super) async fn serve(
     stdio: &Stdio,
     stream: ByteStream,
@@ -54,13 +54,13 @@ async fn listen(
             let mut session = stdio.session();
             match session.receive(id, arrived).map_err(io::Error::other)? {
                 Effect::Stream(number) => {
-                    has_delivered |= session.is_delivered();
                     if let Some(news) = stdio.streams.get(&number) {
                         news.notify_one();
                     }
                 }
                 // Fails when the agent leaves.
                 Effect::Signal(signal) => drop(events.send(Event::Signal(stdio.attempt, signal))),
+                Effect::Delivered => has_delivered = true,
                 Effect::None | Effect::Gone => {}
             }
         }

@@ -1,0 +1,64 @@
+//! Writes what a command elsewhere has written to one of this process's descriptors.
+
+use nix::{
+    errno::Errno,
+    poll::PollFlags,
+    unistd::{close, write},
+};
+
+use super::{
+    descriptors::{Kind, Own},
+    shared::Shared,
+};
+use crate::{client::exec::say, stdio::Next};
+
+/// Writes until the stream has ended, or nobody reads the descriptor.
+pub(super) fn run(shared: &Shared, own: Own) {
+    let (number, descriptor) = (own.number, own.borrow());
+    let waker = shared.waker(number);
+    loop {
+        let next = {
+            let state = shared.state();
+            if state.is_stopped {
+                return;
+            }
+            state.session.next(number)
+        };
+        match next {
+            Next::Write(chunk) => match write(descriptor, &chunk) {
+                Ok(count) => {
+                    drop(chunk);
+                    shared.state().session.passed_on(number, count);
+                    shared.changed.notify_all();
+                }
+                Err(Errno::EINTR) => {}
+                // Others in the pipeline may have made it non-blocking.
+                Err(Errno::EAGAIN) => {
+                    waker.wait_for(descriptor, PollFlags::POLLOUT);
+                }
+                Err(Errno::EPIPE) => break,
+                Err(error) => {
+                    say(&format!(
+                        "cannot write to descriptor {number} what the command wrote: {error}"
+                    ));
+                    break;
+                }
+            },
+            Next::End => break,
+            // A failure is waited for always: that nobody reads it any more.
+            Next::Nothing => {
+                if waker.wait_for(descriptor, PollFlags::empty()) {
+                    break;
+                }
+            }
+        }
+    }
+    shared.state().session.close(number, 0);
+    shared.changed.notify_all();
+    // Whoever reads finds the end when the command ends it, not when this process does. What
+    // redirector itself has to say needs standard error.
+    if own.kind == Kind::Other && number != libc::STDERR_FILENO {
+        let _closed = close(number);
+    }
+    shared.main.wake();
+}
