@@ -3,6 +3,7 @@
 //! | path | stream |
 //! |---|---|
 //! | `/v1/orders` | lines of [`Order`] in, lines of [`Report`] out; the latest one counts |
+//! | `/v1/attempts/JOB.N/attach` | what goes through an attempt's descriptors ([`crate::stdio`]) |
 //!
 //! [`Order`]: super::protocol::Order
 //! [`Report`]: super::protocol::Report
@@ -12,7 +13,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{server::Arrival, wire::Connection};
+use super::{hub::Hub, protocol::AttemptId, server::Arrival, wire::Connection};
 use crate::engine::{
     ByteStream,
     multiplex::{Heard, Offer},
@@ -25,6 +26,7 @@ pub(crate) const ORDERS: &str = "/v1/orders";
 #[derive(Clone, Debug)]
 pub(super) struct Services {
     pub orders: UnboundedSender<Arrival<ByteStream>>,
+    pub hub: Hub,
 }
 
 impl Services {
@@ -41,6 +43,10 @@ impl Services {
                 // Fails only when the agent leaves.
                 drop(self.orders.send(Arrival::Gateway { connection, link }));
             }),
+            _ if let Some(attempt) = attempt_at(path, "attach") => offer.accept().map(|stream| {
+                let hub = self.hub.clone();
+                tokio::spawn(async move { hub.attach(attempt, stream).await });
+            }),
             _ => {
                 let reason = format!("the agent has nothing at {path}");
                 return offer.refuse(StatusCode::NOT_FOUND, &reason);
@@ -48,6 +54,31 @@ impl Services {
         };
         if let Err(error) = taken {
             tracing::debug!("a stream was given up before it was taken: {error}");
+        }
+    }
+}
+
+/// The attempt whose `thing` is at `path`.
+fn attempt_at(path: &str, thing: &str) -> Option<AttemptId> {
+    let (attempt, rest) = path.strip_prefix("/v1/attempts/")?.split_once('/')?;
+    let (job, number) = attempt.split_once('.')?;
+    let attempt = AttemptId { job: job.parse().ok()?, number: number.parse().ok()? };
+    (rest == thing).then_some(attempt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::JobId;
+
+    #[test]
+    fn paths_of_attempts() {
+        let attempt = AttemptId { job: JobId(17), number: 2 };
+        assert_eq!(attempt_at("/v1/attempts/17.2/attach", "attach"), Some(attempt));
+        for path in
+            ["/v1/attempts/17/attach", "/v1/attempts/17.2/output", "/v1/orders", "/17.2/attach"]
+        {
+            assert_eq!(attempt_at(path, "attach"), None, "{path}");
         }
     }
 }

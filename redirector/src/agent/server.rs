@@ -105,13 +105,14 @@ pub(super) async fn serve_remote(
     let facts = Box::new(Facts { max_jobs: None, ..facts });
     let (orders, mut arrivals) = unbounded_channel();
     let (leave, leaving) = watch::channel(false);
-    let links = tokio::spawn(visits::serve(listener, Services { orders }, leaving));
     let next = async || match arrivals.recv().await {
         Some(arrival) => arrival,
         None => std::future::pending::<Arrival<ByteStream>>().await,
     };
     let predecessors = predecessors::read(&state.agents_left());
     let supervisor = Supervisor::new(shepherds, predecessors, Some(facts));
+    let services = Services { orders, hub: supervisor.hub().clone() };
+    let links = tokio::spawn(visits::serve(listener, services, leaving));
     let server = Server { state, supervisor, solitude: Solitude::far_from_the_gateway() };
     let reason = server.serve(next, events).await;
     // First nobody can find the socket any more; whoever comes now starts another agent.

@@ -204,5 +204,5 @@ fn gateway_lost(error: &Error) -> String {
 /// whether the command gets a signal for it is decided where it runs.
 fn block_broken_pipes() {
     // Fails for signals that do not exist.
-    drop(SigSet::from(Number::SIGPIPE).thread_block());
+    _ = SigSet::from(Number::SIGPIPE).thread_block();
 }

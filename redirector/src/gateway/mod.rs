@@ -21,6 +21,7 @@
 
 mod agents;
 mod api;
+mod attach;
 mod core;
 pub mod daemon;
 mod fetch;

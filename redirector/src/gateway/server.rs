@@ -18,7 +18,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use super::{
-    api, lease, logs,
+    api, attach, lease, logs,
     message::{Failure, Message},
     nodes,
     service::{Peer, Service},
@@ -37,6 +37,7 @@ pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> R
         .route("/v1/stop", post(api::stop))
         .route("/v1/jobs", get(api::jobs).post(api::submit))
         .route("/v1/jobs/{id}", get(api::job))
+        .route("/v1/jobs/{id}/attach", post(attach::attach))
         .route("/v1/jobs/{id}/cancel", post(api::cancel))
         .route("/v1/jobs/{id}/output", get(logs::output))
         .route("/v1/jobs/{id}/hold", post(api::hold))
@@ -105,8 +106,8 @@ async fn connection(
         request.extensions_mut().insert(peer);
         router.clone().oneshot(request.map(Body::new))
     });
-    let mut connection =
-        pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(served.with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = told_to_leave(leaving) => {
