@@ -13,7 +13,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::io::copy_bidirectional_with_sizes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_buf};
 
 use super::{
     message::{Failure, Message},
@@ -60,10 +60,25 @@ pub(super) async fn attach(
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
-async fn relay(job: JobId, mut client: ByteStream, mut agent: ByteStream) {
-    let relayed = copy_bidirectional_with_sizes(&mut client, &mut agent, BUFFER, BUFFER).await;
-    if let Err(error) = relayed {
-        // Either side comes back if it has more to say.
+async fn relay(job: JobId, client: ByteStream, agent: ByteStream) {
+    let (client_reads, client_writes) = tokio::io::split(client);
+    let (agent_reads, agent_writes) = tokio::io::split(agent);
+    // A direction that fails ends alone: what a client that is gone has said last is still to
+    // be passed on.
+    tokio::join!(
+        pass_on(job, client_reads, agent_writes),
+        pass_on(job, agent_reads, client_writes),
+    );
+}
+
+/// Passes on what comes from one side, and then its end.
+async fn pass_on(job: JobId, from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    let mut from = BufReader::with_capacity(BUFFER, from);
+    let passed = copy_buf(&mut from, &mut to).await;
+    // Fails when that side is gone, too.
+    drop(to.shutdown().await);
+    if let Err(error) = passed {
+        // The client comes back if it has more to say.
         tracing::debug!(%job, "a client's connection to its agent ended: {error}");
     }
 }

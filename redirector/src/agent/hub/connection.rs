@@ -27,9 +27,14 @@ pub(super) async fn serve(
     stdio.connections.send_modify(|count| *count += 1);
     connections.mark_unchanged();
     let (reader, writer) = tokio::io::split(stream);
+    let speaking = async {
+        drop(speak(stdio, id, writer).await);
+        // A client that is gone may have said before that it has everything.
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         heard = listen(stdio, id, reader, events, delivered) => heard,
-        said = speak(stdio, id, writer) => said,
+        () = speaking => Ok(()),
         _ = connections.changed() => Err(io::Error::other("the client came by another one")),
         () = stdio.reached(Phase::Forgotten) => Ok(()),
     }

@@ -26,9 +26,12 @@ use super::{
     pump::{Progress, Pump},
 };
 use crate::{
-    agent::{hub::fixture::Attached, protocol::Direction},
+    agent::{
+        hub::fixture::Attached,
+        protocol::{AttachedDescriptor, Direction},
+    },
     client::wire::Error,
-    stdio::Signal,
+    stdio::{Control, Signal},
 };
 
 /// Connects to a hub, by connections of which each breaks after a number of bytes in either
@@ -275,6 +278,21 @@ fn output_that_nobody_takes_yet_holds_the_command_up() {
     let mut end = String::new();
     word.read_to_string(&mut end).unwrap();
     assert_eq!(end, "end\n");
+}
+
+#[test]
+fn a_client_that_goes_at_once_is_heard_to_have_everything() {
+    for _ in 0..20 {
+        let stdin = AttachedDescriptor { number: 0, direction: Direction::Reads };
+        let command = Attached::start("true", &[], vec![(stdin, 0)]);
+        assert!(command.wait().success());
+        let (own, theirs) = UnixStream::pair().unwrap();
+        (&own).write_all(&Control::Done.encode()).unwrap();
+        own.shutdown(Shutdown::Both).unwrap();
+        // What the hub writes first fails.
+        command.streams().send(theirs).unwrap();
+        command.join();
+    }
 }
 
 /// Run alone, in the fast profile.
