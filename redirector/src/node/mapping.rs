@@ -78,6 +78,11 @@ impl Mapping {
     /// One entry as it is there; `None` if nothing of it is of use there.
     fn entry(&self, entry: &Text) -> Option<Text> {
         let Some((name, value)) = name_and_value(entry) else { return Some(entry.clone()) };
+        let is_temporary = [&b"TMPDIR"[..], b"TMP", b"TEMP"].contains(&name);
+        // Nobody has said that there is such a directory.
+        if is_temporary && !self.paths.covers(value) {
+            return None;
+        }
         let value = self.value(name, value)?;
         Some(Text([name, b"=", &*value].concat()))
     }
@@ -90,9 +95,6 @@ impl Mapping {
                 (!rest.is_empty()).then(|| self.paths.list(&rest))
             }
             b"MAKEFLAGS" | b"MFLAGS" | b"CARGO_MAKEFLAGS" => variables::without_jobserver(value),
-            b"TMPDIR" | b"TMP" | b"TEMP" => {
-                self.paths.covers(value).then(|| self.paths.path(value).into_owned())
-            }
             _ if variables::is_list_of_paths(name) => Some(self.paths.list(value)),
             _ => Some(self.paths.path_or_list(value).into_owned()),
         }

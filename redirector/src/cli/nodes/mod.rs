@@ -8,8 +8,8 @@ use crate::{config::parse_node_name, model::NodeName, protocol::Reloaded};
 
 /// Show the nodes that jobs run on, and change which there are
 ///
-/// Other computers are named in redirector.toml ('[[hosts]]' or 'ssh.hosts'), in REDIRECTOR_HOSTS,
-/// or with 'nodes add'. Without a subcommand, the nodes are listed.
+/// Other computers are named in redirector.toml ('[[hosts]]' or 'ssh.hosts'), in the variable
+/// `REDIRECTOR_HOSTS`, or with 'nodes add'. Without a subcommand, the nodes are listed.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {

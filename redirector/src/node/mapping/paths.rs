@@ -64,10 +64,10 @@ impl PathMap {
 
 /// How much of an argument stands before a path: `--ref=`, `of=`, `-Dtmp=`, `-I`; else nothing.
 fn front_of_path(argument: &[u8]) -> usize {
-    if argument.len() > 2 && argument[0] == b'-' && argument[1].is_ascii_alphabetic() {
-        if argument[2] == b'/' {
-            return 2;
-        }
+    if let [b'-', letter, b'/', ..] = argument
+        && letter.is_ascii_alphabetic()
+    {
+        return 2;
     }
     let is_named = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.+:,=".contains(byte);
     match argument.windows(2).position(|pair| pair == b"=/") {

@@ -140,11 +140,18 @@ fn a_host_sets_variables_and_takes_them_away() {
         ("PATH", Some("/opt/bin:$PATH")),
         ("SCRATCH", Some("/scratch/${SLURM_JOB_ID}/$$x")),
         ("PYTHONPATH", None),
+        ("TMPDIR", Some("$TMPDIR/x")),
         ("EMPTY", Some("<$MISSING>$")),
     ];
     let map = mapping(&[("/data", "/mnt")], &variables);
-    let there = environment(&map, &["PATH=/data/bin", "A=1", "PYTHONPATH=/x", "SLURM_JOB_ID=7"]);
-    assert_eq!(there, ["PATH=/opt/bin:/mnt/bin", "A=1", "EMPTY=<>$", "SCRATCH=/scratch/7/$x"]);
+    let there = environment(
+        &map,
+        &["PATH=/data/bin", "A=1", "PYTHONPATH=/x", "SLURM_JOB_ID=7", "TMPDIR=/shared"],
+    );
+    assert_eq!(
+        there,
+        ["PATH=/opt/bin:/mnt/bin", "A=1", "EMPTY=<>$", "SCRATCH=/scratch/7/$x", "TMPDIR=/shared/x"]
+    );
 }
 
 /// Paths below few directories, so that they meet.
