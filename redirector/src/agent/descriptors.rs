@@ -49,13 +49,11 @@ impl AsyncRead for Descriptors {
         loop {
             let mut ready = ready!(self.input.poll_read_ready(context))?;
             let space = buffer.initialize_unfilled();
-            match ready.try_io(|input| repeat(|| read(input.get_ref(), space))) {
-                Ok(count) => {
-                    buffer.advance(count?);
-                    return Poll::Ready(Ok(()));
-                }
-                // It was not ready after all.
-                Err(_) => {}
+            let result = ready.try_io(|input| repeat(|| read(input.get_ref(), space)));
+            // Otherwise it was not ready after all.
+            if let Ok(count) = result {
+                buffer.advance(count?);
+                return Poll::Ready(Ok(()));
             }
         }
     }

@@ -10,7 +10,11 @@
 
 use std::{
     future::poll_fn,
-    io::{self, ErrorKind::InvalidData, Read},
+    io::{
+        self,
+        ErrorKind::{BrokenPipe, ConnectionReset, InvalidData},
+        Read,
+    },
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -164,8 +168,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.inbox.add(buffer.filled());
                 Ok(Progress::Read)
             }
-            // Closed while something that we wrote was not read.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Progress::End),
+            // Closed while something that we wrote was not read, or with the link that it was
+            // a stream of.
+            Err(error) if matches!(error.kind(), ConnectionReset | BrokenPipe) => Ok(Progress::End),
             Err(error) => Err(error),
         })
     }

@@ -131,7 +131,7 @@ async fn send(program: &Program, session: &mut Session) -> Result<(), Problem> {
 
 /// How long an agent keeps its jobs without a gateway that gives it up after `lost_after`.
 fn grace(lost_after: Duration) -> Duration {
-    lost_after - MARGIN.min(lost_after / 2)
+    lost_after.saturating_sub(MARGIN.min(lost_after / 2))
 }
 
 #[cfg(test)]

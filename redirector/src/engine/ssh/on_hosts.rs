@@ -11,12 +11,16 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::*;
 use crate::{
-    agent::{http::ORDERS, protocol::Report},
+    agent::{
+        self,
+        http::ORDERS,
+        protocol::{Assignment, AttemptId, Order, Report},
+    },
     engine::{
-        Channel,
+        ByteStream, Channel,
         multiplex::{self, KeepAlive},
     },
-    model::NodeName,
+    model::{JobId, NodeName, Text},
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -29,7 +33,8 @@ fn ssh_command() -> Vec<String> {
 fn on_host(host: &str, command: &str) -> String {
     let words = ssh_command();
     let output = Command::new(&words[0]).args(&words[1..]).args([host, command]).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    // Start-up files may print before it does.
+    String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned()
 }
 
 struct Gateway {
@@ -43,6 +48,9 @@ struct Link {
     _channel: Channel,
     process: connection::Process,
     instance: String,
+    running: Vec<AttemptId>,
+    /// Where orders go and reports come from.
+    orders: tokio::io::Lines<BufReader<ByteStream>>,
     has_facts: bool,
     took: Duration,
 }
@@ -78,13 +86,12 @@ impl Gateway {
         let orders = channel.open(ORDERS).await.unwrap();
         let mut lines = BufReader::new(orders).lines();
         let line = lines.next_line().await.unwrap().unwrap();
-        // Kept open until the link is dropped.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let Report::Hello { instance, facts, .. } = serde_json::from_str(&line).unwrap() else {
+        let Report::Hello { instance, facts, running, .. } = serde_json::from_str(&line).unwrap()
+        else {
             panic!("no Hello: {line}");
         };
         let (has_facts, took) = (facts.is_some(), begin.elapsed());
-        Link { _channel: channel, process, instance, has_facts, took }
+        Link { _channel: channel, process, instance, running, orders: lines, has_facts, took }
     }
 }
 
@@ -128,24 +135,76 @@ fn a_later_link_ends_the_earlier_one() {
     });
 }
 
+/// The agent runs here, by way of something that looks like ssh.
+fn without_ssh(mut gateway: Gateway) -> Gateway {
+    let words = ["sh", "-c", "for last; do :; done; eval \"$last\"", "ssh"];
+    gateway.ssh.command = words.map(str::to_owned).to_vec();
+    gateway
+}
+
+/// A job that says its process's number in `file` and then does nothing, as orders.
+fn sleeper(file: &std::path::Path) -> String {
+    let script = format!("echo $$ >{}; exec sleep 600", file.display());
+    let assignment = Assignment {
+        attempt: AttemptId { job: JobId(1), number: 1 },
+        program: "/bin/sh".into(),
+        argv: vec!["sh".into(), "-c".into(), Text::from(&*script)],
+        environment: "e".to_owned(),
+        directory: "/".into(),
+        stdout: "/dev/null".into(),
+        stderr: "/dev/null".into(),
+        ..Assignment::default()
+    };
+    let environment = Order::Environment { digest: "e".to_owned(), entries: Vec::new() };
+    let start = Order::Start(Box::new(assignment));
+    [environment, start].map(|order| serde_json::to_string(&order).unwrap() + "\n").concat()
+}
+
+#[test]
+#[ignore = "needs the program"]
+fn jobs_outlive_a_link_but_not_the_grace() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let mut gateway = without_ssh(Gateway::new("grace", "here"));
+        gateway.ssh.lost_after = Duration::from_secs(6);
+        let mut link = gateway.connect().await;
+        link.orders.get_mut().write_all(sleeper(&file).as_bytes()).await.unwrap();
+        let pid = loop {
+            match std::fs::read_to_string(&file) {
+                Ok(text) if text.ends_with('\n') => break text.trim().parse().unwrap(),
+                _ => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        drop(link);
+        let link = gateway.connect().await;
+        assert_eq!(link.running, [AttemptId { job: JobId(1), number: 1 }]);
+        let lost = Instant::now();
+        drop(link);
+        assert!(agent::process_ended(pid).await);
+        let took = lost.elapsed();
+        assert!(took >= Duration::from_secs(2) && took < gateway.ssh.lost_after, "{took:?}");
+    });
+}
+
 #[test]
 #[ignore = "needs hosts"]
 fn any_login_shell_will_do() {
     block_on(async {
         for shell in ["dash", "tcsh", "fish", "zsh", "mksh", "bash"] {
-            let path = on_host("h2", &format!("command -v {shell}"));
+            let path = on_host("h2", &format!("sh -c 'command -v {shell}'"));
             if path.is_empty() {
                 continue;
             }
-            on_host(
-                "h2",
-                &format!(
-                    "cp /etc/passwd /tmp/passwd.{shell}; \
-                sed -i \"s#^\\(root:.*\\):[^:]*\\$#\\1:{path}#\" /etc/passwd; \
-                for file in ~/.bashrc ~/.zshrc ~/.tcshrc; do echo echo Welcome >$file; done; \
-                rm -rf ~/.cache/redirector-*"
-                ),
+            // Written over, not renamed, because another file system may be mounted there.
+            let change = format!(
+                "sed \"s#^\\(root:.*\\):[^:]*\\$#\\1:{path}#\" /etc/passwd >/tmp/passwd; \
+                 cat /tmp/passwd >/etc/passwd; \
+                 for file in .bashrc .zshrc .tcshrc .mkshrc; do echo echo Welcome >~/$file; done; \
+                 rm -rf ~/.cache/redirector-*"
             );
+            on_host("h2", &format!("sh -c '{change}'"));
+            assert_eq!(on_host("h2", "sh -c 'echo $SHELL'"), path);
             let link = Gateway::new(shell, "h2").connect().await;
             println!("{shell} ({path}): {:?}", link.took);
         }
@@ -156,9 +215,7 @@ fn any_login_shell_will_do() {
 #[ignore = "needs hosts"]
 fn what_is_wrong_is_said_within_seconds() {
     let cases: [(&str, &[&str], fn(&Problem) -> bool); 4] = [
-        ("h1", &["-oIdentityFile=/dev/null", "-oIdentityAgent=none"], |problem| {
-            matches!(problem, Problem::Denied { .. })
-        }),
+        ("h1", &["-oPubkeyAuthentication=no"], |problem| matches!(problem, Problem::Denied { .. })),
         ("h1", &["-oUserKnownHostsFile=/dev/null"], |problem| {
             matches!(problem, Problem::UnknownKey(_))
         }),
