@@ -205,7 +205,7 @@ impl Server<'_> {
                         break;
                     }
                 }
-                open.flush().await;
+                open.finish().await;
             };
             if timeout(FAREWELL, acknowledged).await.is_err() {
                 tracing::warn!("leaving although the gateway has not acknowledged all");

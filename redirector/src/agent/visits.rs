@@ -9,7 +9,7 @@ use std::{io, time::Duration};
 use tokio::{
     io::AsyncWriteExt,
     net::{UnixListener, UnixStream},
-    sync::{oneshot, watch},
+    sync::{mpsc::UnboundedSender, oneshot, watch},
     task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
@@ -21,6 +21,7 @@ use super::{
     server::Arrival,
 };
 use crate::engine::{
+    ByteStream,
     multiplex::{self, Heard, KeepAlive},
     program::Program,
 };
@@ -102,7 +103,7 @@ impl Visit {
                 return Ok(None);
             }
         };
-        let answer = self.judge(&request).await?;
+        let answer = judge(&request, &self.services.orders).await?;
         handover::send(&self.socket, &answer, &[])?;
         match answer {
             Answer::Attached => Ok(Some(Link {
@@ -120,31 +121,34 @@ impl Visit {
             Answer::Refused { .. } => Ok(None),
         }
     }
+}
 
-    /// An agent of another build makes way if it can, and serves whom it understands.
-    async fn judge(&self, request: &Request) -> io::Result<Answer> {
-        let own = tokio::task::spawn_blocking(Program::own).await??;
-        if own.digest == request.build {
-            return Ok(Answer::Attached);
-        }
-        let (reply, answer) = oneshot::channel();
-        // Fails only when the agent leaves, which it then does anyway.
-        drop(self.services.orders.send(Arrival::Successor(reply)));
-        let Ok(Some(jobs)) = answer.await else { return Ok(Answer::Leaves) };
-        if request.protocol == PROTOCOL {
-            tracing::info!("the gateway is of another version; this agent has {jobs} jobs still");
-            return Ok(Answer::Attached);
-        }
-        Ok(Answer::Refused {
-            reason: format!(
-                "an agent of another version (process {}, {}) has {jobs} jobs there and does not \
-                 understand this gateway; wait until they have ended, or end them with 'kill {0}' \
-                 on that host",
-                std::process::id(),
-                env!("CARGO_PKG_VERSION"),
-            ),
-        })
+/// An agent of another build makes way if it can, and serves whom it understands.
+async fn judge(
+    request: &Request,
+    orders: &UnboundedSender<Arrival<ByteStream>>,
+) -> io::Result<Answer> {
+    let own = tokio::task::spawn_blocking(Program::own).await??;
+    if own.digest == request.build {
+        return Ok(Answer::Attached);
     }
+    let (reply, answer) = oneshot::channel();
+    // Fails only when the agent leaves, which it then does anyway.
+    drop(orders.send(Arrival::Successor(reply)));
+    let Ok(Some(jobs)) = answer.await else { return Ok(Answer::Leaves) };
+    if request.protocol == PROTOCOL {
+        tracing::info!("the gateway is of another version; this agent has {jobs} jobs still");
+        return Ok(Answer::Attached);
+    }
+    Ok(Answer::Refused {
+        reason: format!(
+            "an agent of another version (process {}, {}) has {jobs} jobs there and does not \
+             understand this gateway; wait until they have ended, or end them with 'kill {0}' on \
+             that host",
+            std::process::id(),
+            env!("CARGO_PKG_VERSION"),
+        ),
+    })
 }
 
 /// A connection to a gateway.
@@ -175,5 +179,38 @@ impl Link {
             |offer| services.take(offer, &heard, grace),
         );
         tracing::info!("a gateway is gone: {}", ended.await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    /// What an agent that has `jobs` answers to a gateway of another build.
+    fn answer(protocol: u32, jobs: Option<usize>) -> Answer {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (orders, mut arrivals) = unbounded_channel();
+            tokio::spawn(async move {
+                if let Some(Arrival::Successor(reply)) = arrivals.recv().await {
+                    reply.send(jobs).unwrap();
+                }
+            });
+            let (build, mark) = ("another".to_owned(), String::new());
+            judge(&Request { protocol, build, mark, grace: 0 }, &orders).await.unwrap()
+        })
+    }
+
+    #[test]
+    fn an_agent_serves_another_version_that_it_understands_and_makes_way_for_it_if_it_can() {
+        assert_eq!(answer(PROTOCOL, Some(3)), Answer::Attached);
+        assert_eq!(answer(PROTOCOL, None), Answer::Leaves);
+        assert_eq!(answer(PROTOCOL + 1, None), Answer::Leaves);
+        let Answer::Refused { reason } = answer(PROTOCOL + 1, Some(3)) else {
+            panic!("it does not understand what would be said");
+        };
+        assert!(reason.contains("3 jobs") && reason.contains("kill"), "{reason}");
     }
 }

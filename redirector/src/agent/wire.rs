@@ -142,9 +142,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         .await
     }
 
-    /// Returns when everything that was said is written or cannot be.
-    pub async fn flush(&mut self) {
+    /// Says nothing more. Returns when everything that was said is written or cannot be; then
+    /// this can be dropped, which may undo what was written to a stream that has no end.
+    pub async fn finish(&mut self) {
         poll_fn(|context| self.poll_write(context)).await;
+        // Fails when the other side is gone.
+        drop(poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context)).await);
     }
 
     fn poll_write(&mut self, context: &mut Context) -> Poll<()> {

@@ -9,7 +9,8 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// A stream of bytes with back-pressure.
+/// A stream of bytes with back-pressure. Dropped before it was shut down, it takes back what the
+/// other side has not read yet, and is an error there.
 pub type ByteStream = Box<dyn Duplex>;
 
 /// What opens streams.

@@ -5,7 +5,7 @@
 //!        ◄── AgentUp { link: orders, channel } … AgentDown { problem } ──┘
 //! ```
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use tokio::{sync::mpsc::UnboundedSender, task::AbortHandle, time::timeout};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// How long a link whose orders have ended may take to say why.
+/// How long a link whose orders have ended may take to say why, and the other way round.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Connects once to the agent that the gateway `gateway_id` has on `host`, which is started if
@@ -69,10 +69,14 @@ async fn converse(
             agents::converse(&host.name, reader, writer, Some(channel), core).await;
         }
     };
-    let mut link = std::pin::pin!(link);
+    let (mut link, mut orders) = (pin!(link), pin!(orders));
     let ended = tokio::select! {
-        ended = &mut link => ended,
-        () = orders => timeout(LAST_WORDS, link).await.unwrap_or(Ended::Closed),
+        ended = &mut link => {
+            // What has come in already is still to be passed on.
+            drop(timeout(LAST_WORDS, orders).await);
+            ended
+        }
+        () = &mut orders => timeout(LAST_WORDS, link).await.unwrap_or(Ended::Closed),
     };
     if matches!(ended, Ended::Closed) {
         return None;

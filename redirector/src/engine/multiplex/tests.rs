@@ -200,9 +200,9 @@ fn a_side_that_leaves_has_its_last_words_heard() {
         agent.shutdown().await.unwrap();
         drop(agent);
         leave.send(()).unwrap();
-        let mut words = Vec::new();
-        orders.read_to_end(&mut words).await.unwrap();
-        assert_eq!(words.len(), 100_000);
+        let mut words = vec![0; 100_000];
+        orders.read_exact(&mut words).await.unwrap();
+        assert_eq!(words, [7; 100_000]);
         drop((orders, channel));
         assert!(matches!(server.await.unwrap(), Ended::Closed));
         assert!(matches!(client.await.unwrap(), Ended::Closed));

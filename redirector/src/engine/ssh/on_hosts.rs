@@ -49,6 +49,7 @@ struct Link {
     process: connection::Process,
     instance: String,
     running: Vec<AttemptId>,
+    predecessors: Vec<String>,
     /// Where orders go and reports come from.
     orders: tokio::io::Lines<BufReader<ByteStream>>,
     has_facts: bool,
@@ -86,12 +87,22 @@ impl Gateway {
         let orders = channel.open(ORDERS).await.unwrap();
         let mut lines = BufReader::new(orders).lines();
         let line = lines.next_line().await.unwrap().unwrap();
-        let Report::Hello { instance, facts, running, .. } = serde_json::from_str(&line).unwrap()
+        let Report::Hello { instance, facts, running, predecessors, .. } =
+            serde_json::from_str(&line).unwrap()
         else {
             panic!("no Hello: {line}");
         };
         let (has_facts, took) = (facts.is_some(), begin.elapsed());
-        Link { _channel: channel, process, instance, running, orders: lines, has_facts, took }
+        Link {
+            _channel: channel,
+            process,
+            instance,
+            running,
+            predecessors,
+            orders: lines,
+            has_facts,
+            took,
+        }
     }
 }
 
@@ -160,6 +171,53 @@ fn sleeper(file: &std::path::Path) -> String {
     [environment, start].map(|order| serde_json::to_string(&order).unwrap() + "\n").concat()
 }
 
+/// The number that a job writes into `file`.
+async fn number_in(file: &std::path::Path) -> i32 {
+    loop {
+        match std::fs::read_to_string(file) {
+            Ok(text) if text.ends_with('\n') => return text.trim().parse().unwrap(),
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the program"]
+fn an_agent_of_another_build_makes_way_when_it_has_nothing_to_do() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let first = without_ssh(Gateway::new("builds", "here"));
+        let copy = directory.path().join("other");
+        let mut bytes = first.program.bytes().unwrap();
+        bytes.push(0);
+        std::fs::write(&copy, bytes).unwrap();
+        let mut second = without_ssh(Gateway::new("builds", "here"));
+        second.program = Program::at(copy).unwrap();
+
+        let earlier = first.connect().await.instance;
+        let mut link = second.connect().await;
+        assert_ne!(link.instance, earlier);
+        assert_eq!(link.predecessors, [earlier], "it left in good order");
+
+        let file = directory.path().join("pid");
+        link.orders.get_mut().write_all(sleeper(&file).as_bytes()).await.unwrap();
+        let pid = number_in(&file).await;
+        let instance = link.instance.clone();
+        drop(link);
+        let mut link = first.connect().await;
+        assert_eq!(link.instance, instance, "it has a job, and stays");
+        let attempt = AttemptId { job: JobId(1), number: 1 };
+        for order in [Order::Abandon { attempt }, Order::Leave] {
+            let line = serde_json::to_string(&order).unwrap() + "\n";
+            link.orders.get_mut().write_all(line.as_bytes()).await.unwrap();
+        }
+        assert!(agent::process_ended(pid).await);
+        let last = link.orders.next_line().await;
+        assert!(!matches!(last, Ok(Some(_))), "it leaves: {last:?}");
+        assert!(link.process.ended().await.is_some(), "and lets go of the connection");
+    });
+}
+
 #[test]
 #[ignore = "needs the program"]
 fn jobs_outlive_a_link_but_not_the_grace() {
@@ -170,12 +228,7 @@ fn jobs_outlive_a_link_but_not_the_grace() {
         gateway.ssh.lost_after = Duration::from_secs(6);
         let mut link = gateway.connect().await;
         link.orders.get_mut().write_all(sleeper(&file).as_bytes()).await.unwrap();
-        let pid = loop {
-            match std::fs::read_to_string(&file) {
-                Ok(text) if text.ends_with('\n') => break text.trim().parse().unwrap(),
-                _ => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        };
+        let pid = number_in(&file).await;
         drop(link);
         let link = gateway.connect().await;
         assert_eq!(link.running, [AttemptId { job: JobId(1), number: 1 }]);

@@ -85,7 +85,7 @@ pub enum Problem {
     #[error("ssh failed: {0}")]
     Ssh(String),
     /// It does not say anything.
-    #[error("{doing} took longer than {} s{said}", limit.as_secs())]
+    #[error("{doing} took longer than {} s: {}{said}", limit.as_secs(), doing.suspicion())]
     Slow {
         /// What it was about.
         doing: Doing,
@@ -118,8 +118,8 @@ pub enum Problem {
     NoAgent(String),
     /// The log-in shell did something else than what it was told.
     #[error(
-        "its log-in shell ended ({status}) without running what it was told to; does 'ssh {address} \
-         true' work, and do its start-up files keep silent?{said}"
+        "its log-in shell ended ({status}) and did not run what it was told to; see whether 'ssh \
+         {address} true' works{said}"
     )]
     Shell {
         /// Where it is.
@@ -150,6 +150,17 @@ pub enum Doing {
     Copy,
     /// Starting the agent.
     Start,
+}
+
+impl Doing {
+    /// What may be the reason if it takes long.
+    const fn suspicion(self) -> &'static str {
+        match self {
+            Self::LogIn => "its sshd or the start-up files of its log-in shell hang",
+            Self::Copy => "the network stands still, or its disk",
+            Self::Start => "see agent.log below /tmp/redirector-UID there",
+        }
+    }
 }
 
 impl fmt::Display for Doing {
