@@ -1,7 +1,7 @@
 //! One stream of a link.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -96,24 +96,41 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let sender = &mut self.sender;
-        sender.reserve_capacity(bytes.len());
-        while sender.capacity() == 0 && !bytes.is_empty() {
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        sender.reserve_capacity(length);
+        while sender.capacity() == 0 && length > 0 {
             match ready!(sender.poll_capacity(context)) {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(failed(error))),
                 None => return Poll::Ready(Err(nobody_reads())),
             }
         }
-        let count = bytes.len().min(sender.capacity());
+        let count = length.min(sender.capacity());
         if count > 0 {
-            sender.send_data(Bytes::copy_from_slice(&bytes[..count]), false).map_err(failed)?;
+            let mut bytes = Vec::with_capacity(count);
+            for slice in slices {
+                bytes.extend_from_slice(&slice[..slice.len().min(count - bytes.len())]);
+            }
+            sender.send_data(bytes.into(), false).map_err(failed)?;
         }
         Poll::Ready(Ok(count))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -99,6 +99,33 @@ fn a_stream_that_nobody_reads_stops_its_writer_and_no_other_stream() {
 }
 
 #[test]
+fn pieces_that_are_written_together_arrive_in_their_order() {
+    block_on(async {
+        let (channel, mut taken) = link().await;
+        let mut here = channel.open("/take").await.unwrap();
+        let pieces = [vec![1; 5], vec![2; 3 << 20], Vec::new(), vec![3; 1 << 20]];
+        let mut there = taken.recv().await.unwrap();
+        let (_, received) = tokio::join!(
+            async {
+                let mut slices = pieces.each_ref().map(|piece| io::IoSlice::new(piece));
+                let mut rest = &mut slices[..];
+                while rest.iter().any(|slice| !slice.is_empty()) {
+                    let count = here.write_vectored(rest).await.unwrap();
+                    io::IoSlice::advance_slices(&mut rest, count);
+                }
+                here.shutdown().await.unwrap();
+            },
+            async {
+                let mut bytes = Vec::new();
+                there.read_to_end(&mut bytes).await.unwrap();
+                bytes
+            }
+        );
+        assert!(received == pieces.concat());
+    });
+}
+
+#[test]
 fn a_refusal_is_told_to_the_reader() {
     block_on(async {
         let (channel, _taken) = link().await;
@@ -119,7 +146,7 @@ fn a_dropped_stream_is_an_error_for_the_other_side() {
         assert!(here.read_u8().await.is_err());
         let error = async {
             loop {
-                if let Err(error) = here.write_all(&[0; 1 << 16]).await {
+                if let Err(error) = here.write_all(&[0; 1 << 12]).await {
                     return error;
                 }
             }
@@ -196,13 +223,14 @@ fn a_side_that_leaves_has_its_last_words_heard() {
         let client = tokio::spawn(driver);
         let mut orders = channel.open("/take").await.unwrap();
         let mut agent = taken.recv().await.unwrap();
-        agent.write_all(&[7; 100_000]).await.unwrap();
+        let last = vec![7; 100_000];
+        agent.write_all(&last).await.unwrap();
         agent.shutdown().await.unwrap();
         drop(agent);
         leave.send(()).unwrap();
-        let mut words = vec![0; 100_000];
+        let mut words = vec![0; last.len()];
         orders.read_exact(&mut words).await.unwrap();
-        assert_eq!(words, [7; 100_000]);
+        assert_eq!(words, last);
         drop((orders, channel));
         assert!(matches!(server.await.unwrap(), Ended::Closed));
         assert!(matches!(client.await.unwrap(), Ended::Closed));

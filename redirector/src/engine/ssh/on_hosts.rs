@@ -23,7 +23,7 @@ use crate::{
     model::{JobId, NodeName, Text},
 };
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn ssh_command() -> Vec<String> {
     let command = env::var("REDIRECTOR_TEST_SSH").expect("REDIRECTOR_TEST_SSH reaches the hosts");
@@ -36,6 +36,8 @@ fn on_host(host: &str, command: &str) -> String {
     // Start-up files may print before it does.
     String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned()
 }
+
+type IsRight = fn(&Problem) -> bool;
 
 struct Gateway {
     id: String,
@@ -267,7 +269,7 @@ fn any_login_shell_will_do() {
 #[test]
 #[ignore = "needs hosts"]
 fn what_is_wrong_is_said_within_seconds() {
-    let cases: [(&str, &[&str], fn(&Problem) -> bool); 4] = [
+    let cases: [(&str, &[&str], IsRight); 4] = [
         ("h1", &["-oPubkeyAuthentication=no"], |problem| matches!(problem, Problem::Denied { .. })),
         ("h1", &["-oUserKnownHostsFile=/dev/null"], |problem| {
             matches!(problem, Problem::UnknownKey(_))

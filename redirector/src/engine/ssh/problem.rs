@@ -261,6 +261,8 @@ mod tests {
 
     use super::*;
 
+    type IsRight = fn(&Problem) -> bool;
+
     fn of(code: i32, complaint: &str) -> Problem {
         diagnose("me@h1", Some(ExitStatus::from_raw(code << 8)), complaint, "Welcome\n")
     }
@@ -268,7 +270,7 @@ mod tests {
     /// What OpenSSH 9.2 says.
     #[test]
     fn what_ssh_says_is_understood() {
-        let cases: [(&str, fn(&Problem) -> bool); 12] = [
+        let cases: [(&str, IsRight); 12] = [
             (
                 "No ED25519 host key is known for h1 and you have requested strict checking.\r\n\
                  Host key verification failed.\r\n",
