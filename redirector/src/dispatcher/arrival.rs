@@ -77,6 +77,8 @@ impl Dispatcher {
                 self.regroup(unit);
                 self.regroup_at(&ends);
             }
+            // It may have started there by now.
+            Err(_) if matches!(self.jobs[id].state, State::Promised { .. }) => {}
             Err(reason) => {
                 self.forget(id);
                 actions.push(Action::Refuse { job: id, reason });

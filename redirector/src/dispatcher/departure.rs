@@ -17,7 +17,8 @@ impl Dispatcher {
         self.pipes.detach(id, &ends);
         let mut unit = Vec::new();
         match state {
-            State::Arriving => {}
+            // A promised one was charged as if it had started.
+            State::Arriving | State::Promised { .. } => {}
             State::Queued { .. } => {
                 unit = self.take_from_queue(id);
                 self.withdraw(id);

@@ -121,6 +121,26 @@ pub enum Event {
         /// Its id.
         job: JobId,
     },
+    /// A job that waits, as [`Dispatcher::successor`](super::Dispatcher::successor) named it, is
+    /// bound to the place of one that runs: it is not started elsewhere.
+    Promised {
+        /// Its id.
+        job: JobId,
+        /// The job that runs in that place.
+        after: JobId,
+    },
+    /// A job is bound to no place any more and has not started: it waits as before.
+    Withdrawn {
+        /// Its id.
+        job: JobId,
+    },
+    /// A job has ended, and one that waited, bound to its place or not, has been started there.
+    Followed {
+        /// The one that ended.
+        ended: JobId,
+        /// The one that holds what that one held, from now on.
+        started: JobId,
+    },
 }
 
 /// What a job needs in order to run.

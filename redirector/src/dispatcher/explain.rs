@@ -199,6 +199,11 @@ pub enum Wait {
         /// The jobs that hold most of it there, at most three.
         held_by: Vec<JobId>,
     },
+    /// For the end of a job there, whose place it takes.
+    Place {
+        /// The node.
+        node: NodeName,
+    },
     /// It would fit, but could delay the first job in the queue, for which the node is kept.
     Turn {
         /// The node.
@@ -223,6 +228,12 @@ impl fmt::Display for Wait {
                 }
                 Ok(())
             }
+            Self::Place { node } => {
+                write!(
+                    f,
+                    "it is the next to start on {node}, in the place of a job that runs there"
+                )
+            }
             Self::Turn { node } => {
                 write!(f, "it fits on {node}, but would delay the first job in the queue there")
             }
@@ -240,6 +251,12 @@ impl Dispatcher {
                 node: self.nodes[node].name.clone(),
                 since: job.since,
                 lending: standing.holding != Holding::All,
+            }),
+            State::Promised { node } => Some(Explanation::Waiting {
+                since: job.since,
+                reason: Wait::Place { node: self.nodes[node].name.clone() },
+                behind: None,
+                candidates: Vec::new(),
             }),
             State::Queued { leader, line } => {
                 let unit = self.jobs[leader].place;

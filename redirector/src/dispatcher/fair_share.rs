@@ -79,6 +79,16 @@ impl FairShare {
         });
     }
 
+    /// A job that was said to start, and did not, waits again with the tag that it had.
+    pub(super) fn come_back(&mut self, priority: i32, share: Option<JobId>, tag: u64, cost: u64) {
+        let class = self.classes.entry(priority).or_default();
+        let account = class.accounts.entry(share).or_default();
+        account.charged = account.charged.max(tag.saturating_add(cost));
+        account.waiting += 1;
+        class.waiting += 1;
+        class.most = class.most.max(account.charged);
+    }
+
     /// A waiting job is withdrawn.
     pub(super) fn withdraw(&mut self, priority: i32, share: Option<JobId>, cost: u64) {
         self.depart(priority, share, |_, account| {

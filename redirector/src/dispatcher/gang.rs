@@ -252,7 +252,7 @@ impl Dispatcher {
         let partners =
             self.gang_of(job).into_iter().filter_map(|member| match self.jobs.get(member)?.state {
                 State::Running { node, .. } => Some(node),
-                State::Arriving | State::Queued { .. } => None,
+                State::Arriving | State::Queued { .. } | State::Promised { .. } => None,
             });
         let large_enough = partners.filter(|&node| {
             self.nodes.allows(ask.site, node) && ask.load.fits_in(&self.nodes[node].capacity())

@@ -43,6 +43,8 @@ pub(super) enum State {
     Arriving,
     /// In the queue, in this line, as a member of the unit that stands in the leader's place.
     Queued { leader: JobId, line: LineIndex },
+    /// Not in the queue: it starts on this node as soon as a job there has ended.
+    Promised { node: NodeIndex },
     /// On a node.
     Running { node: NodeIndex, standing: Standing },
 }

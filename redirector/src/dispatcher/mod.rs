@@ -83,6 +83,7 @@ mod reservation;
 mod rooms;
 mod schedule;
 mod sites;
+mod successor;
 #[cfg(test)]
 mod tests;
 
@@ -169,6 +170,9 @@ impl Dispatcher {
                 }
             }
             Event::Ended { job } => self.forget(job),
+            Event::Promised { job, after } => self.bind(job, after),
+            Event::Withdrawn { job } => self.withdraw_promise(job, actions),
+            Event::Followed { ended, started } => self.follow(ended, started, now),
         }
         self.settle(now, actions);
     }

@@ -22,6 +22,8 @@ struct MirrorJob {
     request: Request,
     load: Load,
     node: Option<NodeName>,
+    /// It is bound to the place of a running job.
+    is_promised: bool,
     indices: Indices,
     links: BTreeSet<JobId>,
 }
@@ -88,8 +90,23 @@ impl Mirror {
 
     /// The jobs that wait.
     pub(super) fn queued(&self) -> BTreeSet<JobId> {
-        let queued = self.jobs.iter().filter(|(_, job)| job.node.is_none());
+        let queued = self.jobs.iter().filter(|(_, job)| job.node.is_none() && !job.is_promised);
         queued.map(|(&id, _)| id).collect()
+    }
+
+    /// The jobs that are bound to the place of a running one.
+    pub(super) fn promised(&self) -> BTreeSet<JobId> {
+        let promised = self.jobs.iter().filter(|(_, job)| job.is_promised);
+        promised.map(|(&id, _)| id).collect()
+    }
+
+    /// Whether `waiting` can be in the place of `running`.
+    pub(super) fn can_follow(&self, waiting: JobId, running: JobId) -> bool {
+        let (waiting, running) = (&self.jobs[&waiting], &self.jobs[&running]);
+        let is_there = |node| waiting.request.candidates.include(node);
+        waiting.load == running.load
+            && waiting.request.time_limit == running.request.time_limit
+            && running.node.as_ref().is_some_and(is_there)
     }
 
     /// The jobs joined to this one by pipes, itself included.
@@ -330,7 +347,24 @@ impl Mirror {
                 }
             }
             Event::Ended { job } => self.remove(job),
+            Event::Promised { job, after } => {
+                assert!(self.can_follow(job, after), "{job} cannot have the place of {after}");
+                self.job_mut(job).is_promised = true;
+            }
+            Event::Withdrawn { job } => self.job_mut(job).is_promised = false,
+            Event::Followed { ended, started } => {
+                let before = self.jobs[&ended].node.clone();
+                assert!(before.is_some(), "{ended} did not run");
+                self.job_mut(started).indices = self.jobs[&ended].indices.clone();
+                self.remove(ended);
+                let follower = self.job_mut(started);
+                (follower.node, follower.is_promised) = (before, false);
+            }
         }
+    }
+
+    fn job_mut(&mut self, job: JobId) -> &mut MirrorJob {
+        self.jobs.get_mut(&job).expect("only known jobs are picked")
     }
 
     fn add(&mut self, job: JobId, request: Request, node: Option<NodeName>) {
@@ -343,8 +377,15 @@ impl Mirror {
             Holds::Supervisor if has_parent => Load::NONE,
             Holds::Supervisor => Load::NONE.and_supervisor(),
         };
-        let (indices, links) = Default::default();
-        self.jobs.entry(job).or_insert(MirrorJob { request, load, node, indices, links });
+        let (is_promised, indices, links) = Default::default();
+        self.jobs.entry(job).or_insert(MirrorJob {
+            request,
+            load,
+            node,
+            is_promised,
+            indices,
+            links,
+        });
     }
 
     fn remove(&mut self, job: JobId) {
@@ -467,7 +508,8 @@ impl Mirror {
     fn check_order(&self, unit: &[(JobId, NodeName)]) {
         let [(job, _)] = unit else { return };
         let started = &self.jobs[job];
-        for (&other, waiting) in self.jobs.iter().filter(|(_, other)| other.node.is_none()) {
+        for other in self.queued() {
+            let waiting = &self.jobs[&other];
             let ask = |job: &MirrorJob| {
                 (job.load, job.request.candidates.clone(), job.request.time_limit)
             };
@@ -508,6 +550,10 @@ impl Mirror {
             assert_eq!(self.dispatcher.queue.all().len(), 0);
             assert_eq!(self.dispatcher.dependents, 0);
             assert!(self.dispatcher.reservation.is_none());
+        }
+        for job in self.promised() {
+            let state = self.dispatcher.jobs[job].state;
+            assert!(matches!(state, State::Promised { .. }), "{job} is {state:?}");
         }
         let joiners = self.joiners();
         for job in self.queued() {

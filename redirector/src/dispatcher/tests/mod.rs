@@ -1,5 +1,6 @@
 //! What the dispatcher promises: in examples ([`situations`]), in general ([`properties`],
-//! [`liveness`]; what these once [`found`]) and at some size ([`simulation`]).
+//! [`liveness`]; what these once [`found`]), ahead of time ([`successors`]) and at some size
+//! ([`simulation`]).
 
 mod found;
 mod liveness;
@@ -7,6 +8,7 @@ mod mirror;
 mod properties;
 mod simulation;
 mod situations;
+mod successors;
 
 use std::collections::BTreeMap;
 

@@ -21,6 +21,9 @@ enum Step {
     Cancel { pick: u8 },
     Change { pick: u8, candidates: Nodes },
     Link { a: u8, b: u8 },
+    Promise { pick: u8 },
+    Withdraw { pick: u8 },
+    Follow { after: u8, pick: u8 },
     Wait { milliseconds: u64 },
 }
 
@@ -120,6 +123,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<u8>(), nodes(0.7))
             .prop_map(|(pick, candidates)| Step::Change { pick, candidates }),
         2 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Link { a, b }),
+        8 => any::<u8>().prop_map(|pick| Step::Promise { pick }),
+        2 => any::<u8>().prop_map(|pick| Step::Withdraw { pick }),
+        6 => (any::<u8>(), any::<u8>()).prop_map(|(after, pick)| Step::Follow { after, pick }),
         4 => (1..30_u64).prop_map(|milliseconds| Step::Wait { milliseconds }),
     ]
 }
@@ -182,12 +188,28 @@ fn event(step: &Step, mirror: &Mirror, next_job: JobId) -> Option<Event> {
             let all = &running | &queued;
             Event::PipesLinked { a: pick(&all, a)?, b: pick(&all, b)? }
         }
+        Step::Promise { pick: position } => {
+            let after = pick(&running, position)?;
+            Event::Promised { job: mirror.dispatcher.successor(after)?, after }
+        }
+        Step::Withdraw { pick: position } => {
+            Event::Withdrawn { job: pick(&mirror.promised(), position)? }
+        }
+        Step::Follow { after, pick: position } => {
+            let started = pick(&mirror.promised(), position)?;
+            let mut places = running;
+            places.retain(|&running| mirror.can_follow(started, running));
+            Event::Followed { ended: pick(&places, after)?, started }
+        }
         Step::Wait { .. } => return None,
     })
 }
 
-/// Ends running jobs until none is left, the one after the other.
+/// Ends running jobs until none is left, the one after the other. Nobody is bound to a place then.
 fn run_to_the_end(mirror: &mut Mirror, mut now: u64) {
+    while let Some(&job) = mirror.promised().first() {
+        mirror.handle(Event::Withdrawn { job }, now);
+    }
     while let Some(&job) = mirror.running().first() {
         now += 1;
         mirror.handle(Event::Ended { job }, now);
@@ -246,8 +268,13 @@ proptest! {
             let job = JobId(position as u64);
             let request = Request { resources: cpus(size), ..Request::default() };
             mirror.handle(Event::Submitted { job, request }, 0);
-            if ends && let Some(job) = pick(&mirror.running(), end) {
-                mirror.handle(Event::Ended { job }, 0);
+            if ends && let Some(ended) = pick(&mirror.running(), end) {
+                if let Some(started) = mirror.dispatcher.successor(ended) {
+                    mirror.handle(Event::Promised { job: started, after: ended }, 0);
+                    mirror.handle(Event::Followed { ended, started }, 0);
+                } else {
+                    mirror.handle(Event::Ended { job: ended }, 0);
+                }
             }
             let Some(reservation) = &mirror.dispatcher.reservation else {
                 kept = None;

@@ -102,7 +102,7 @@ fn turn(first: JobId, reason: &Wait) -> String {
             "job {first} is the first in the queue; 'redirector explain {first}' says what that one \
              waits for"
         ),
-        Wait::Node { .. } | Wait::Room { .. } => {
+        Wait::Node { .. } | Wait::Room { .. } | Wait::Place { .. } => {
             format!("job {first} is before it in the queue")
         }
     }
