@@ -94,6 +94,14 @@ impl Pins {
         }
     }
 
+    /// One job's cpus are another's from now on, which gives back what it had.
+    pub fn pass(&mut self, from: JobId, to: JobId) {
+        self.give_back(to);
+        if let Some(ids) = self.taken.remove(&from) {
+            self.taken.insert(to, ids);
+        }
+    }
+
     /// What `job` is pinned to.
     pub fn of(&self, job: JobId) -> &[u32] {
         self.taken.get(&job).map_or(&[], Vec::as_slice)

@@ -64,6 +64,38 @@ fn a_job_is_read_back_as_it_was_written() {
 }
 
 #[test]
+fn a_promised_job_is_queued_and_names_its_agent_until_that_is_withdrawn() {
+    let (_directory, mut store) = journal();
+    let given = Given { cpus: vec![1], pieces: Vec::new() };
+    let promise = |agent: Option<&str>, given: &Given| Write::Promise {
+        job: JobId(1),
+        agent: agent.map(str::to_owned),
+        given: given.clone(),
+    };
+    store.commit(&[new_job(1, None, &[]), promise(Some("agent"), &given)]).unwrap();
+    let left = store.unfinished().unwrap().remove(0);
+    assert_eq!((left.job.state, left.agent.as_deref()), (State::Queued, Some("agent")));
+    assert_eq!((left.job.node, left.given), (None, given));
+    store.commit(&[promise(None, &Given::default())]).unwrap();
+    let left = store.unfinished().unwrap().remove(0);
+    assert_eq!((left.job.state, left.agent, left.given), (State::Queued, None, Given::default()));
+}
+
+#[test]
+fn a_start_and_an_end_at_once_are_the_same_as_the_one_after_the_other() {
+    let (_directory, mut store) = journal();
+    let [mut both, end] = finish(1, 3);
+    let Write::Finish { outcome, usage, at, .. } = end else { panic!("{end:?}") };
+    both.finish(outcome, usage, at);
+    store.commit(&[new_job(1, None, &[]), both]).unwrap();
+    let [start, end] = finish(2, 3);
+    store.commit(&[new_job(2, None, &[]), start, end]).unwrap();
+    let [at_once, in_turn] = [1, 2].map(|id| store.job(JobId(id)).unwrap().unwrap());
+    assert_eq!((&at_once.node, at_once.state), (&in_turn.node, in_turn.state));
+    assert_eq!(at_once.attempts, in_turn.attempts);
+}
+
+#[test]
 fn a_job_that_never_started_has_no_attempt() {
     let (_directory, mut store) = journal();
     let outcome = Outcome::Cancelled { reason: "enough".to_owned() };

@@ -41,6 +41,34 @@ pub enum Write {
         /// When.
         at: Timestamp,
     },
+    /// It was started and has ended: [`Write::Start`] and [`Write::Finish`] in one.
+    Run {
+        /// The job.
+        job: JobId,
+        /// Where it ran.
+        node: NodeName,
+        /// The agent that ran it, if one did.
+        agent: Option<String>,
+        /// What it had of the node for itself.
+        given: Given,
+        /// When it started.
+        started: Timestamp,
+        /// How it ended.
+        outcome: Outcome,
+        /// What it used.
+        usage: Option<Usage>,
+        /// When it ended.
+        at: Timestamp,
+    },
+    /// An agent starts it as soon as another job has ended, or does not any more; it stays queued.
+    Promise {
+        /// The job.
+        job: JobId,
+        /// That agent.
+        agent: Option<String>,
+        /// What it will have of the node for itself.
+        given: Given,
+    },
     /// An attempt failed, and the job is queued for another one.
     Retry {
         /// The job.
@@ -78,9 +106,20 @@ impl Write {
             Self::Submission { first: job, .. }
             | Self::Move { job, .. }
             | Self::Start { job, .. }
+            | Self::Run { job, .. }
+            | Self::Promise { job, .. }
             | Self::Retry { job, .. }
             | Self::Finish { job, .. }
             | Self::Reopen { job } => *job,
+        }
+    }
+
+    /// A [`Write::Start`] becomes a [`Write::Run`]; others stay what they are.
+    pub fn finish(&mut self, outcome: Outcome, usage: Option<Usage>, at: Timestamp) {
+        if let Self::Start { job, node, agent, given, at: started } = self {
+            let (job, node, started) = (*job, node.clone(), *started);
+            let (agent, given) = (agent.take(), std::mem::take(given));
+            *self = Self::Run { job, node, agent, given, started, outcome, usage, at };
         }
     }
 }
@@ -163,6 +202,30 @@ pub(super) fn apply(
                  WHERE id = ?1",
             )?
             .execute(params![job.0, node.0, agent, at.0, optional(given)?])
+            .map(drop),
+        Write::Run { job, node, agent, given, started, outcome, usage, at } => {
+            let usage = usage.as_ref().map(json).transpose()?;
+            connection
+                .prepare_cached(
+                    "UPDATE jobs SET state = 'finished', node = ?2, agent = ?3, started = ?4, given = ?5,
+                                     outcome = ?6, usage = ?7, ended = ?8
+                     WHERE id = ?1",
+                )?
+                .execute(params![
+                    job.0,
+                    node.0,
+                    agent,
+                    started.0,
+                    optional(given)?,
+                    json(outcome)?,
+                    usage,
+                    at.0
+                ])
+                .map(drop)
+        }
+        Write::Promise { job, agent, given } => connection
+            .prepare_cached("UPDATE jobs SET agent = ?2, given = ?3 WHERE id = ?1")?
+            .execute(params![job.0, agent, optional(given)?])
             .map(drop),
         Write::Retry { job, outcome, usage, at } => {
             finish(connection, *job, outcome, usage.as_ref(), *at)?;
