@@ -6,7 +6,7 @@ use integration::{Listener, Watched, find_program};
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use serde_json::{Value, json};
 
-use crate::support::Agent;
+use crate::support::{Agent, parent_of};
 
 /// `sleep`, at a path by which a process with an empty environment is still this test's.
 fn marked_sleep(agent: &Agent) -> String {
@@ -107,12 +107,7 @@ fn a_job_whose_shepherd_is_killed_is_lost_and_gone() {
     link.start(&agent.assignment(1, &["sh", "-c", &script]));
     let witness = listener.accept();
     // The witness's parent is the shell, whose parent is the shepherd.
-    let parent = |pid: i32| -> i32 {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it is alive");
-        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-        line.and_then(|pid| pid.trim().parse().ok()).expect("every process has a parent")
-    };
-    let shepherd = parent(parent(witness.pid().as_raw()));
+    let shepherd = parent_of(parent_of(witness.pid().as_raw()));
     Watched::new(shepherd).expect("it is alive").kill();
     let ended = link.ended();
     assert_eq!(ended["outcome"], "lost", "{ended}");

@@ -3,6 +3,7 @@
 //!
 //! Each file has one subject.
 
+mod ahead;
 mod ends;
 mod leftovers;
 mod limits;

@@ -80,7 +80,8 @@ impl Agent {
         let stream =
             UnixStream::connect(self.state().join("agent.sock")).expect("the agent listens");
         stream.set_read_timeout(Some(DEADLINE)).expect("a deadline that is not zero");
-        let mut link = Link { reports: BufReader::new(stream), known: Vec::new() };
+        let mut link =
+            Link { reports: BufReader::new(stream), known: Vec::new(), promised: Vec::new() };
         let hello = link.hear();
         let attempts = |which: &str| {
             let listed = hello["hello"][which].as_array().expect("the first report is a hello");
@@ -88,6 +89,7 @@ impl Agent {
         };
         link.known = [attempts("running"), attempts("ended")].concat();
         link.known.sort_unstable();
+        link.promised = attempts("promised");
         let path = format!("PATH={}:/usr/bin:/bin", programs_directory().display());
         let home = format!("HOME={}", self.directory().display());
         link.order(&json!({"environment": {"digest": ENVIRONMENT, "entries": [path, home]}}));
@@ -175,6 +177,14 @@ pub(crate) fn holder(lock: &Path) -> Option<Watched> {
     Watched::new(pid).filter(|process| !process.has_ended())
 }
 
+/// The parent of a process that is alive.
+#[track_caller]
+pub(crate) fn parent_of(pid: i32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it is alive");
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    line.and_then(|pid| pid.trim().parse().ok()).expect("every process has a parent")
+}
+
 /// `value` with the fields of `more` set.
 pub(crate) fn with(mut value: Value, more: &Value) -> Value {
     let fields = value.as_object_mut().expect("an assignment is an object");
@@ -206,6 +216,8 @@ pub(crate) struct Link {
     reports: BufReader<UnixStream>,
     /// The jobs whose attempts the agent knew when it was greeted.
     pub(crate) known: Vec<u64>,
+    /// The jobs whose attempts were to follow others when it was greeted.
+    pub(crate) promised: Vec<u64>,
 }
 
 impl Link {

@@ -135,10 +135,10 @@ fn detached(work: &Work) -> Vec<Expected> {
 }
 
 fn array(work: &Work) -> Vec<Expected> {
-    let ids = work.submit(&["--array", "1-6"], &["./step", &work.tag(".{}"), "0"]);
+    let ids = work.submit(&["--array", "1-24"], &["./step", &work.tag(".{}"), "0"]);
     work.wait(&ids, 0);
     let element = |index| Expected::detached(work.tag(&format!(".{index}")), "exited(0)", 1);
-    (1..=6).map(element).collect()
+    (1..=24).map(element).collect()
 }
 
 /// Three one after the other, of which the last fails, one for that case and one for the other.

@@ -4,11 +4,15 @@
 //! ```text
 //!            Start                    ended                Acknowledge
 //!  unknown ─────────► running ─────────────────► ended ─────────────────► unknown
+//!     ▲ │                ▲
+//!     │ │ Start, after   │ the one before it ended
+//!     │ └────► promised ─┘
+//!     └─ withdrawn ─┘
 //! ```
 //!
 //! An attempt that was abandoned goes from running to unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{
     protocol::{AttemptId, Ended},
@@ -32,8 +36,29 @@ pub(super) struct Running {
     pub watched_limit: Option<u64>,
 }
 
+/// An attempt that its shepherd starts by itself when those before it have ended.
+#[derive(Debug)]
+struct Promised {
+    /// What it is then.
+    running: Running,
+    /// It is to be ended then, with this grace in milliseconds.
+    ending: Option<u64>,
+}
+
+/// An attempt that was started in the place of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Started {
+    /// Which one.
+    pub attempt: AttemptId,
+    /// It is to be ended at once, with this grace in milliseconds.
+    pub ending: Option<u64>,
+    /// The most memory that it may have, if the agent itself has to see to that, in bytes.
+    pub watched_limit: Option<u64>,
+}
+
 #[derive(Debug)]
 enum Attempt {
+    Promised(Box<Promised>),
     Running(Running),
     Ended(Box<Ended>),
 }
@@ -43,6 +68,8 @@ enum Attempt {
 pub(super) struct Attempts {
     known: BTreeMap<AttemptId, Attempt>,
     running: usize,
+    /// The promised ones in the order in which they come, by the shepherd that has them.
+    queues: HashMap<ShepherdId, VecDeque<AttemptId>>,
 }
 
 impl Attempts {
@@ -55,6 +82,76 @@ impl Attempts {
     pub(super) fn run(&mut self, attempt: AttemptId, running: Running) {
         self.known.insert(attempt, Attempt::Running(running));
         self.running += 1;
+    }
+
+    /// The shepherd that has the attempt, if that has not ended.
+    pub(super) fn shepherd_of(&self, attempt: AttemptId) -> Option<ShepherdId> {
+        match self.known.get(&attempt)? {
+            Attempt::Promised(promised) => Some(promised.running.shepherd),
+            Attempt::Running(running) => Some(running.shepherd),
+            Attempt::Ended(_) => None,
+        }
+    }
+
+    /// The shepherd that has the attempt, or whatever runs in its place by now.
+    pub(super) fn place_of(&self, mut attempt: AttemptId) -> Option<ShepherdId> {
+        while let Some(next) = self.ended(attempt).and_then(|ended| ended.followed_by) {
+            attempt = next;
+        }
+        self.shepherd_of(attempt)
+    }
+
+    /// An unknown attempt is to run when all have ended that its shepherd has.
+    pub(super) fn promise(&mut self, attempt: AttemptId, running: Running) {
+        self.queues.entry(running.shepherd).or_default().push_back(attempt);
+        let promised = Promised { running, ending: None };
+        self.known.insert(attempt, Attempt::Promised(Box::new(promised)));
+    }
+
+    /// The attempt that a shepherd had ended: the next one that it has runs.
+    pub(super) fn start_next(&mut self, shepherd: ShepherdId) -> Option<Started> {
+        let queue = self.queues.get_mut(&shepherd)?;
+        let next = queue.pop_front();
+        if queue.is_empty() {
+            self.queues.remove(&shepherd);
+        }
+        let attempt = next?;
+        let Some(Attempt::Promised(promised)) = self.known.remove(&attempt) else { return None };
+        let Promised { running, ending } = *promised;
+        let watched_limit = running.watched_limit;
+        self.run(attempt, running);
+        Some(Started { attempt, ending, watched_limit })
+    }
+
+    /// Forgets an attempt that was promised; whether somebody wants to hear of it.
+    pub(super) fn withdraw(&mut self, attempt: AttemptId) -> bool {
+        let Some(Attempt::Promised(promised)) = self.known.get(&attempt) else { return false };
+        let Running { shepherd, is_abandoned, .. } = promised.running;
+        if let Some(queue) = self.queues.get_mut(&shepherd) {
+            queue.retain(|other| *other != attempt);
+            if queue.is_empty() {
+                self.queues.remove(&shepherd);
+            }
+        }
+        self.known.remove(&attempt);
+        !is_abandoned
+    }
+
+    /// Has a promised attempt end as soon as it starts, if it does; whether it is one.
+    pub(super) fn end_when_started(&mut self, attempt: AttemptId, grace: u64) -> bool {
+        let Some(Attempt::Promised(promised)) = self.known.get_mut(&attempt) else { return false };
+        promised.ending = Some(promised.ending.map_or(grace, |earlier| earlier.min(grace)));
+        true
+    }
+
+    /// Those that a shepherd is to run, the next one first.
+    pub(super) fn promised_to(&self, shepherd: ShepherdId) -> Vec<AttemptId> {
+        self.queues.get(&shepherd).into_iter().flatten().copied().collect()
+    }
+
+    /// All that are promised.
+    pub(super) fn all_promised(&self) -> impl Iterator<Item = AttemptId> {
+        self.queues.values().flatten().copied()
     }
 
     /// An attempt ended, or could not be started.
@@ -76,7 +173,7 @@ impl Attempts {
     /// How an attempt ended, until that is acknowledged.
     pub(super) fn ended(&self, attempt: AttemptId) -> Option<&Ended> {
         match self.known.get(&attempt)? {
-            Attempt::Running(_) => None,
+            Attempt::Promised(_) | Attempt::Running(_) => None,
             Attempt::Ended(ended) => Some(ended),
         }
     }
@@ -92,6 +189,7 @@ impl Attempts {
     pub(super) fn abandon(&mut self, attempt: AttemptId) {
         match self.known.get_mut(&attempt) {
             Some(Attempt::Running(running)) => running.is_abandoned = true,
+            Some(Attempt::Promised(promised)) => promised.running.is_abandoned = true,
             _ => self.acknowledge(attempt),
         }
     }
@@ -100,7 +198,7 @@ impl Attempts {
     pub(super) fn running(&self, attempt: AttemptId) -> Option<&Running> {
         match self.known.get(&attempt)? {
             Attempt::Running(running) => Some(running),
-            Attempt::Ended(_) => None,
+            Attempt::Promised(_) | Attempt::Ended(_) => None,
         }
     }
 
@@ -108,7 +206,7 @@ impl Attempts {
     pub(super) fn running_mut(&mut self, attempt: AttemptId) -> Option<&mut Running> {
         match self.known.get_mut(&attempt)? {
             Attempt::Running(running) => Some(running),
-            Attempt::Ended(_) => None,
+            Attempt::Promised(_) | Attempt::Ended(_) => None,
         }
     }
 
@@ -116,7 +214,7 @@ impl Attempts {
     pub(super) fn all_running(&self) -> impl Iterator<Item = (AttemptId, &Running)> {
         self.known.iter().filter_map(|(attempt, state)| match state {
             Attempt::Running(running) => Some((*attempt, running)),
-            Attempt::Ended(_) => None,
+            Attempt::Promised(_) | Attempt::Ended(_) => None,
         })
     }
 
@@ -128,7 +226,7 @@ impl Attempts {
     /// Those whose end is not acknowledged.
     pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &Ended> {
         self.known.values().filter_map(|state| match state {
-            Attempt::Running(_) => None,
+            Attempt::Promised(_) | Attempt::Running(_) => None,
             Attempt::Ended(ended) => Some(&**ended),
         })
     }
@@ -150,60 +248,4 @@ impl Attempts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        agent::shepherds::ShepherdId,
-        model::{JobId, Outcome, Timestamp, Usage},
-    };
-
-    const FIRST: AttemptId = AttemptId { job: JobId(7), number: 1 };
-
-    fn running() -> Running {
-        let shepherd = ShepherdId::for_test(3);
-        let (token, watched_limit) = (None, None);
-        let (is_nested, is_abandoned) = (false, false);
-        Running { shepherd, token, peak: 500, is_nested, is_abandoned, watched_limit }
-    }
-
-    fn ended() -> Ended {
-        let (outcome, at) = (Outcome::Exited { exit_code: 0 }, Timestamp(1));
-        let usage = Usage { max_rss: 300, ..Usage::default() };
-        Ended { attempt: FIRST, outcome, usage, started: at, at }
-    }
-
-    #[test]
-    fn an_attempt_is_known_until_its_end_is_acknowledged() {
-        let mut attempts = Attempts::default();
-        attempts.run(FIRST, running());
-        attempts.acknowledge(FIRST);
-        assert!(attempts.contains(FIRST), "one that runs cannot be acknowledged");
-        assert_eq!(attempts.of(running().shepherd), Some(FIRST));
-
-        attempts.end(Box::new(ended()));
-        assert!(attempts.none_runs() && attempts.contains(FIRST));
-        assert_eq!(attempts.unacknowledged().count(), 1);
-        assert_eq!(attempts.of(running().shepherd), None);
-
-        attempts.acknowledge(FIRST);
-        assert!(attempts.is_empty() && attempts.ended(FIRST).is_none());
-    }
-
-    #[test]
-    fn an_abandoned_attempt_is_forgotten_when_it_ends() {
-        let mut attempts = Attempts::default();
-        attempts.run(FIRST, running());
-        attempts.abandon(FIRST);
-        assert!(attempts.contains(FIRST), "its processes are still there");
-        attempts.end(Box::new(ended()));
-        assert!(attempts.is_empty());
-    }
-
-    #[test]
-    fn the_larger_of_the_two_accounts_of_memory_counts() {
-        let mut attempts = Attempts::default();
-        attempts.run(FIRST, running());
-        attempts.end(Box::new(ended()));
-        assert_eq!(attempts.ended(FIRST).unwrap().usage.max_rss, 500);
-    }
-}
+mod tests;

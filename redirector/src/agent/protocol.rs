@@ -20,6 +20,24 @@
 //! ([`Assignment::attached`]); what goes through them travels beside these lines ([`crate::stdio`]).
 //!
 //! The agent goes on when the connection is cut, and keeps what it knows for the next one.
+//!
+//! # Ahead of time
+//!
+//! A `Start` may name the attempt whose place it is to take. The agent starts it by itself as soon
+//! as that one has ended, or at once if it has ended already, and says so in the same report. Until
+//! then it can be taken back:
+//!
+//! ```text
+//!   Start B after A ────────►             B is promised
+//!   Start C after A ────────►             C comes after B
+//!   ◄─────────────── Ended A, followed by B
+//!   Withdraw C ─────────────►
+//!   ◄─────────────────────── Withdrawn C  or, if it has started: Ended B, followed by C
+//! ```
+//!
+//! `Withdraw` is answered by the one or the other, and a `Withdrawn` comes before the end of the
+//! attempt whose place it was. So a gateway that hears of the end of A, and has not heard that B
+//! is withdrawn, knows that B runs.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +78,11 @@ pub enum Order {
         attempt: AttemptId,
         /// From SIGTERM to SIGKILL, in milliseconds; 0: SIGKILL at once.
         grace: u64,
+    },
+    /// Do not start it, if it has not started. Answered by [`Report::Withdrawn`], unless it has.
+    Withdraw {
+        /// Which one.
+        attempt: AttemptId,
     },
     /// Its outcome is journalled: forget it.
     Acknowledge {
@@ -155,6 +178,9 @@ pub struct Assignment {
     /// The attempt.
     #[serde(flatten)]
     pub attempt: AttemptId,
+    /// The attempt whose place it takes: not to be started before that one has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<AttemptId>,
     /// The program's path.
     pub program: Text,
     /// The arguments, `argv[0]` included.
@@ -216,6 +242,15 @@ pub enum Report {
         /// What its computer has for jobs; an agent on the gateway's own computer does not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         facts: Option<Box<node::Facts>>,
+        /// Attempts that wait for the end of others. An agent that says nothing of them is of a
+        /// version that starts everything at once.
+        #[serde(default)]
+        promised: Option<Vec<AttemptId>>,
+    },
+    /// An attempt that waited for the end of another one is forgotten and was never started.
+    Withdrawn {
+        /// Which one.
+        attempt: AttemptId,
     },
     /// Answer to [`Order::Probe`].
     Probed(Probed),
@@ -257,4 +292,7 @@ pub struct Ended {
     pub started: Timestamp,
     /// When it ended.
     pub at: Timestamp,
+    /// The attempt that was started in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed_by: Option<AttemptId>,
 }

@@ -102,13 +102,23 @@ impl Shepherds {
             Some(idle) => idle,
             None => self.start()?,
         };
-        if shepherd.environment != digest {
-            digest.clone_into(&mut shepherd.environment);
-            shepherd.tell(environment());
-        }
-        shepherd.tell(task);
+        shepherd.run(task, digest, environment);
         self.busy.insert(id, shepherd);
         Ok(id)
+    }
+
+    /// Gives `task` to a busy shepherd, which does it after what it has to do before, in the
+    /// environment that `digest` names.
+    pub(super) fn give_next(
+        &mut self,
+        id: ShepherdId,
+        task: Task,
+        digest: &str,
+        environment: impl FnOnce() -> Task,
+    ) {
+        if let Some(shepherd) = self.busy.get_mut(&id) {
+            shepherd.run(task, digest, environment);
+        }
     }
 
     /// Gives `task` to a busy shepherd.
@@ -182,6 +192,14 @@ impl Shepherds {
 }
 
 impl Shepherd {
+    fn run(&mut self, task: Task, digest: &str, environment: impl FnOnce() -> Task) {
+        if self.environment != digest {
+            digest.clone_into(&mut self.environment);
+            self.tell(environment());
+        }
+        self.tell(task);
+    }
+
     fn tell(&self, task: Task) {
         // Lost if it is gone, which is told in a moment.
         drop(self.tasks.send(task));

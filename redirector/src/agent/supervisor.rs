@@ -4,7 +4,7 @@
 use std::{collections::HashMap, fmt, io, time::Duration};
 
 use super::{
-    attempts::{Attempts, Running},
+    attempts::{Attempts, Running, Started},
     hub::Hub,
     job_processes, probe,
     protocol::{Assignment, AttemptId, Ended, Order, Report},
@@ -122,6 +122,7 @@ impl Supervisor {
             instance: self.instance.clone(),
             running: self.attempts.all_running().map(|(attempt, _)| attempt).collect(),
             ended: self.attempts.unacknowledged().map(|ended| ended.attempt).collect(),
+            promised: Some(self.attempts.all_promised().collect()),
             predecessors: self.predecessors.clone(),
             facts: self.facts.clone(),
         };
@@ -145,7 +146,11 @@ impl Supervisor {
                     return self.report(Box::new(lost(attempt, reason)));
                 }
             }
+            Order::Withdraw { attempt } => return self.withdraw(attempt),
             Order::End { attempt, grace } => {
+                if self.attempts.end_when_started(attempt, grace) {
+                    return self.withdraw(attempt);
+                }
                 self.end(attempt, Cause::Ordered, Duration::from_millis(grace));
             }
             Order::Acknowledge { attempt } => {
@@ -154,8 +159,11 @@ impl Supervisor {
             }
             Order::Abandon { attempt } => {
                 self.hub.forget(attempt);
-                self.end(attempt, Cause::Ordered, Duration::ZERO);
                 self.attempts.abandon(attempt);
+                if self.attempts.end_when_started(attempt, 0) {
+                    return self.withdraw(attempt);
+                }
+                self.end(attempt, Cause::Ordered, Duration::ZERO);
             }
             Order::Probe(probe) => {
                 let path = std::env::var("PATH").ok();
@@ -166,7 +174,19 @@ impl Supervisor {
         None
     }
 
-    /// Starts an attempt; an error is why that is not possible.
+    /// Sees to it that an attempt does not start; what the gateway hears at once.
+    fn withdraw(&self, attempt: AttemptId) -> Option<Report> {
+        if !self.attempts.contains(attempt) {
+            return Some(Report::Withdrawn { attempt });
+        }
+        if let Some(shepherd) = self.attempts.shepherd_of(attempt) {
+            self.shepherds.tell(shepherd, Task::Withdraw { attempt });
+        }
+        None
+    }
+
+    /// Starts an attempt, or sees to it that it is started when the one before it has ended; an
+    /// error is why that is not possible.
     fn start(&mut self, assignment: Box<Assignment>) -> Result<(), String> {
         if let Some(reason) = self.leaving.filter(|reason| reason.ends_jobs()) {
             return Err(format!("the agent leaves: {reason}"));
@@ -189,16 +209,30 @@ impl Supervisor {
         // A control group has the processes of further jobs in it.
         let kernel_limits = self.shepherds.limit_memory() && !is_nested;
         let watched_limit = (assignment.mem > 0 && !kernel_limits).then_some(assignment.mem);
+        let before = assignment.after.and_then(|before| self.attempts.place_of(before));
+        // Where another one waits for a client, nobody is promised its place.
+        let before = before.filter(|_| ends.is_none());
         let task = match ends {
             None => Task::Run(assignment),
             Some(ends) => Task::RunAttached { assignment, ends },
         };
-        let shepherd = self
-            .shepherds
-            .give(task, &digest, || Task::Environment(environment.clone()))
-            .map_err(|error| format!("cannot start a process to watch over it: {error}"))?;
+        let environment = || Task::Environment(environment.clone());
+        let shepherd = match before {
+            Some(shepherd) => {
+                self.shepherds.give_next(shepherd, task, &digest, environment);
+                shepherd
+            }
+            None => self
+                .shepherds
+                .give(task, &digest, environment)
+                .map_err(|error| format!("cannot start a process to watch over it: {error}"))?,
+        };
         let is_abandoned = false;
         let running = Running { shepherd, token, peak: 0, is_nested, is_abandoned, watched_limit };
+        if before.is_some() {
+            self.attempts.promise(attempt, running);
+            return Ok(());
+        }
         self.attempts.run(attempt, running);
         if let Some(limit) = watched_limit {
             self.watch.started(limit);
@@ -227,6 +261,10 @@ impl Supervisor {
         self.leaving = Some(reason);
         let running: Vec<_> = self.attempts.all_running().map(|(attempt, _)| attempt).collect();
         tracing::info!(jobs = running.len(), "ending all jobs: {reason}");
+        // Before the ends of those whose places they are to take.
+        for attempt in self.attempts.all_promised() {
+            self.withdraw(attempt);
+        }
         for attempt in running {
             self.end(attempt, Cause::AgentLeaves, GRACE);
         }
@@ -238,37 +276,63 @@ impl Supervisor {
     }
 
     /// Takes note of what a shepherd did.
-    pub(super) fn happened(&mut self, event: Event) -> Option<Report> {
+    pub(super) fn happened(&mut self, event: Event) -> Vec<Report> {
         match event {
             Event::Said(_, Said::Started(attempt)) => {
                 self.hub.started(attempt);
-                None
+                Vec::new()
             }
             Event::Signal(attempt, Signal { signal, to_group }) => {
                 if let Some(running) = self.attempts.running(attempt) {
                     let task = Task::Signal { attempt, signal, to_group };
                     self.shepherds.tell(running.shepherd, task);
                 }
-                None
+                Vec::new()
             }
-            Event::Forgotten => None,
-            Event::Said(shepherd, Said::Ended { ended, is_all_gone }) => {
-                if is_all_gone {
+            Event::Forgotten => Vec::new(),
+            Event::Said(shepherd, Said::Ended { mut ended, is_all_gone: true }) => {
+                ended.followed_by = self.start_next(shepherd);
+                if ended.followed_by.is_none() {
                     self.shepherds.take_back(shepherd);
-                } else {
-                    tracing::error!(
-                        job = %ended.attempt.job,
-                        "some of its processes hang in the kernel and are left behind"
-                    );
-                    self.shepherds.forget(shepherd);
                 }
-                self.report(ended)
+                self.report(ended).into_iter().collect()
             }
-            Event::Gone(shepherd, reason) => {
-                let ended = self.clear_up_after(shepherd, reason)?;
-                self.report(Box::new(ended))
+            Event::Said(shepherd, Said::Ended { ended, is_all_gone: false }) => {
+                tracing::error!(
+                    job = %ended.attempt.job,
+                    "some of its processes hang in the kernel and are left behind"
+                );
+                self.shepherds.forget(shepherd);
+                let promised = self.attempts.promised_to(shepherd);
+                let withdrawn = promised.into_iter().filter_map(|it| self.withdrawn(it));
+                let mut reports: Vec<_> = withdrawn.collect();
+                reports.extend(self.report(ended));
+                reports
             }
+            Event::Said(_, Said::Withdrawn { attempt }) => {
+                self.withdrawn(attempt).into_iter().collect()
+            }
+            Event::Gone(shepherd, reason) => self.clear_up_after(shepherd, reason),
         }
+    }
+
+    /// A shepherd has ended an attempt: what it does next.
+    fn start_next(&mut self, shepherd: ShepherdId) -> Option<AttemptId> {
+        let Started { attempt, ending, watched_limit } = self.attempts.start_next(shepherd)?;
+        if let Some(limit) = watched_limit {
+            self.watch.started(limit);
+        }
+        if let Some(grace) = ending {
+            self.end(attempt, Cause::Ordered, Duration::from_millis(grace));
+        } else if self.leaving.is_some_and(Reason::ends_jobs) {
+            self.end(attempt, Cause::AgentLeaves, GRACE);
+        }
+        Some(attempt)
+    }
+
+    /// An attempt will not be started.
+    fn withdrawn(&mut self, attempt: AttemptId) -> Option<Report> {
+        self.attempts.withdraw(attempt).then_some(Report::Withdrawn { attempt })
     }
 
     /// Returns when [`Self::look`] is due.
@@ -289,19 +353,29 @@ impl Supervisor {
     }
 
     /// A shepherd was killed. The main process of its attempt died with it; what else there
-    /// was of the attempt is recognised by its token.
-    fn clear_up_after(&mut self, shepherd: ShepherdId, reason: Option<io::Error>) -> Option<Ended> {
+    /// was of the attempt is recognised by its token. Nobody knows whether the one to come next
+    /// had been started; those behind it had not.
+    fn clear_up_after(&mut self, shepherd: ShepherdId, reason: Option<io::Error>) -> Vec<Report> {
         self.shepherds.forget(shepherd);
-        let attempt = self.attempts.of(shepherd)?;
-        if let Some(token) = self.attempts.running(attempt)?.token.as_deref() {
-            job_processes::kill_all(token);
-        }
         let reason = reason.map_or_else(
             || "the process that watched over it was killed".to_owned(),
             |error| format!("the process that watched over it failed: {error}"),
         );
-        tracing::error!(job = %attempt.job, attempt = attempt.number, "{reason}");
-        Some(lost(attempt, reason))
+        let behind = self.attempts.promised_to(shepherd).into_iter().skip(1);
+        let mut reports: Vec<_> = behind.filter_map(|it| self.withdrawn(it)).collect();
+        while let Some(attempt) = self.attempts.of(shepherd) {
+            let token = self.attempts.running(attempt).and_then(|running| running.token.as_deref());
+            if let Some(token) = token {
+                job_processes::kill_all(token);
+            }
+            tracing::error!(job = %attempt.job, attempt = attempt.number, "{reason}");
+            let mut ended = Box::new(lost(attempt, reason.clone()));
+            let next = self.attempts.promised_to(shepherd).first().copied();
+            ended.followed_by = next;
+            reports.extend(self.report(ended));
+            self.attempts.start_next(shepherd);
+        }
+        reports
     }
 
     fn report(&mut self, ended: Box<Ended>) -> Option<Report> {
@@ -314,7 +388,7 @@ impl Supervisor {
 
 fn lost(attempt: AttemptId, reason: String) -> Ended {
     let (outcome, usage, now) = (Outcome::Lost { reason }, Usage::default(), Timestamp::now());
-    Ended { attempt, outcome, usage, started: now, at: now }
+    Ended { attempt, outcome, usage, started: now, at: now, followed_by: None }
 }
 
 fn token(assignment: &Assignment, environment: &[Text]) -> Option<String> {

@@ -15,7 +15,7 @@
 //! job holds: it is the one that would start there in any case. It is not in the queue any more,
 //! so that nobody promises it twice, but its place there is kept: a promise that is withdrawn puts
 //! it back where it stood. Nothing is bound where room is kept for another job, or in a node that
-//! is in debt.
+//! is in debt, or behind a job that has lent what it holds.
 
 use super::{
     Action, Dispatcher, Holds, Timestamp,
@@ -32,13 +32,14 @@ impl Dispatcher {
         let State::Running { node, .. } = job.state else { return None };
         let (first, _) = self.queue.head()?;
         let next = self.jobs.get(first.job)?;
-        let is_plain = |job: &Job| job.holds == Holds::Worker && job.ends.is_empty();
+        let is_plain =
+            |job: &Job| job.holds != Holds::Supervisor && job.ends.is_empty() && job.children == 0;
         let (asked, wanted) = (self.asks[job.ask], self.asks[next.ask]);
         let is_match = (asked.load, asked.time_limit) == (wanted.load, wanted.time_limit)
             && self.nodes.allows(wanted.site, node)
+            && job.holds == next.holds
             && is_plain(job)
-            && is_plain(next)
-            && job.children == 0;
+            && is_plain(next);
         let here = &self.nodes[node];
         let is_settled =
             here.is_open() && here.used.fits_in(&here.capacity()) && !self.is_reserved(node);

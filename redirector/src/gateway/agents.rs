@@ -95,10 +95,13 @@ async fn listen(
 
 fn message(node: NodeName, report: Report, link: &AgentLink) -> Message {
     match report {
-        Report::Hello { instance, predecessors, running, ended, facts } => Message::AgentUp {
-            hello: AgentHello { node, instance, predecessors, running, ended, facts },
-            link: link.clone(),
-        },
+        Report::Hello { instance, predecessors, running, ended, facts, promised } => {
+            Message::AgentUp {
+                hello: AgentHello { node, instance, predecessors, running, ended, promised, facts },
+                link: link.clone(),
+            }
+        }
+        Report::Withdrawn { attempt } => Message::AttemptWithdrawn { attempt },
         Report::Ended(ended) => Message::AgentEnded { node, ended },
         Report::Probed(probed) => Message::AgentProbed { node, probed },
         Report::Log(record) => Message::AgentLog { node, record },

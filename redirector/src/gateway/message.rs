@@ -39,6 +39,8 @@ pub(super) struct AgentHello {
     pub running: Vec<AttemptId>,
     /// Ended and not acknowledged; how is told in messages that follow.
     pub ended: Vec<AttemptId>,
+    /// Those that wait for the end of others; `None` from an agent that takes no such orders.
+    pub promised: Option<Vec<AttemptId>>,
     /// What its node has for jobs, if it is not the gateway's own computer.
     pub facts: Option<Box<node::Facts>>,
 }
@@ -131,6 +133,8 @@ pub(super) enum Message {
     KeepHouse,
     /// An agent has said what it runs.
     AgentUp { hello: AgentHello, link: AgentLink },
+    /// An attempt that was promised to an agent was not started, and will not be.
+    AttemptWithdrawn { attempt: AttemptId },
     /// An attempt that an agent ran has ended.
     AgentEnded { node: NodeName, ended: Box<Ended> },
     /// All that an attempt on another computer has written is in its log files here.

@@ -14,7 +14,8 @@
 //! its standard output, so that no other agent starts the job again beside it.
 //!
 //! It serves attempt after attempt, because starting a process costs more than most of
-//! what it does.
+//! what it does. Those to come may be there before their turn: then nobody has to be woken
+//! between the end of the one and the start of the next.
 
 mod child;
 mod command;
@@ -27,7 +28,7 @@ mod vigil;
 
 use std::{
     fs::OpenOptions,
-    io::{self, Write},
+    io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
         unix::net::UnixStream,
@@ -48,7 +49,7 @@ use super::{
     above_standard,
     control_group::{ControlGroup, ControlGroups},
     protocol::{Assignment, Ended},
-    wire::{self, Inbox},
+    wire::Inbox,
 };
 use crate::model::{Outcome, Timestamp, Usage};
 
@@ -78,27 +79,27 @@ pub fn serve(control_groups: Option<PathBuf>) -> io::Result<()> {
         spares: Spares::default(),
     };
     let mut inbox = Inbox::default();
-    loop {
-        match inbox.take()? {
-            Some(Task::Environment(entries)) => shepherd.environment = Environment::new(entries),
-            Some(task @ (Task::Run(_) | Task::RunAttached { .. })) => {
+    while let Some(task) = shepherd.vigil.next_task(&mut inbox)? {
+        match task {
+            Task::Environment(entries) => shepherd.environment = Environment::new(entries),
+            task @ (Task::Run(_) | Task::RunAttached { .. }) => {
                 let (assignment, ends) = match &task {
                     Task::Run(assignment) => (assignment, None),
                     Task::RunAttached { assignment, ends } => (assignment, Some(&ends[..])),
                     _ => continue,
                 };
                 let (ended, is_all_gone) = shepherd.run(assignment, ends, &mut inbox);
-                shepherd.say(&Said::Ended { ended, is_all_gone })?;
+                shepherd.vigil.say(&Said::Ended { ended: Box::new(ended), is_all_gone })?;
                 if !is_all_gone {
                     // Another attempt must not be held responsible for what is left.
-                    return Ok(());
+                    return shepherd.vigil.speak();
                 }
             }
-            None if inbox.read_from(shepherd.vigil.socket())? == 0 => return Ok(()),
-            // An attempt that these are for may have ended by itself meanwhile.
-            Some(Task::End { .. } | Task::Signal { .. }) | None => {}
+            // The attempt may have ended by itself meanwhile, or have been started.
+            Task::End { .. } | Task::Withdraw { .. } | Task::Signal { .. } => {}
         }
     }
+    Ok(())
 }
 
 struct Shepherd {
@@ -111,19 +112,13 @@ struct Shepherd {
 }
 
 impl Shepherd {
-    fn say(&self, said: &Said) -> io::Result<()> {
-        let mut line = Vec::new();
-        wire::append(&mut line, said)?;
-        self.vigil.socket().write_all(&line)
-    }
-
-    /// Runs an attempt to its end; whether nothing is left of it, too.
+    /// Runs an attempt to its end; how it ended, and whether nothing of it is left.
     fn run(
         &mut self,
         assignment: &Assignment,
         ends: Option<&[CommandEnd]>,
         inbox: &mut Inbox,
-    ) -> (Box<Ended>, bool) {
+    ) -> (Ended, bool) {
         let started = Timestamp::now();
         let end = self.try_to_run(assignment, ends, inbox).unwrap_or_else(|reason| End {
             outcome: Outcome::Lost { reason },
@@ -132,8 +127,8 @@ impl Shepherd {
         });
         let attempt = assignment.attempt;
         let End { outcome, usage, is_all_gone } = end;
-        let ended = Ended { attempt, outcome, usage, started, at: Timestamp::now() };
-        (Box::new(ended), is_all_gone)
+        let (at, followed_by) = (Timestamp::now(), None);
+        (Ended { attempt, outcome, usage, started, at, followed_by }, is_all_gone)
     }
 
     /// An error is the reason why nobody can tell how the command would have ended.
@@ -171,7 +166,7 @@ impl Shepherd {
                 if streams.are_attached() {
                     streams.command_has_them();
                     // An agent that is gone is noticed below.
-                    drop(self.say(&Said::Started(assignment.attempt)));
+                    drop(self.vigil.say(&Said::Started(assignment.attempt)));
                 }
                 let mut end = self.vigil.keep(pid, assignment, group.as_ref(), inbox);
                 if end.is_all_gone

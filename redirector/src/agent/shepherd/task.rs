@@ -14,7 +14,7 @@ use crate::{
 pub(in crate::agent) enum Task {
     /// The environment of the attempts to come.
     Environment(Vec<Text>),
-    /// Run this. Comes only when the attempt before has ended.
+    /// Run this, as soon as the attempts have ended that came before.
     Run(Box<Assignment>),
     /// Run this, whose descriptors are attached to those of a process elsewhere. As above.
     RunAttached {
@@ -31,6 +31,11 @@ pub(in crate::agent) enum Task {
         signal: i32,
         /// Send it to the whole process group.
         to_group: bool,
+    },
+    /// Do not run this, unless it runs already or has ended.
+    Withdraw {
+        /// Which one.
+        attempt: AttemptId,
     },
     /// End the attempt, if it runs still.
     End {
@@ -71,6 +76,9 @@ pub(in crate::agent) enum Cause {
 }
 
 /// From a shepherd.
+///
+/// An attempt that waited for this one runs from now on, whether it was there in time or is yet to
+/// be read: it was not withdrawn, or that would have been said before.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::agent) enum Said {
@@ -82,5 +90,10 @@ pub(in crate::agent) enum Said {
         ended: Box<Ended>,
         /// Whether everything of the attempt is gone, so that the shepherd can have another one.
         is_all_gone: bool,
+    },
+    /// An attempt that waited is forgotten.
+    Withdrawn {
+        /// Which one.
+        attempt: AttemptId,
     },
 }

@@ -10,7 +10,8 @@
 //! ```
 
 use std::{
-    io,
+    collections::VecDeque,
+    io::{self, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
@@ -25,10 +26,14 @@ use nix::{
 
 use super::{
     family::{self, Reaped},
-    task::{Cause, Task},
+    task::{Cause, Said, Task},
 };
 use crate::{
-    agent::{control_group::ControlGroup, protocol::Assignment, wire::Inbox},
+    agent::{
+        control_group::ControlGroup,
+        protocol::{Assignment, AttemptId},
+        wire::{self, Inbox},
+    },
     model::{Outcome, Usage},
 };
 
@@ -53,6 +58,11 @@ pub(super) struct Vigil {
     /// A signalfd for SIGCHLD.
     children: OwnedFd,
     agent_is_gone: bool,
+    /// What is to be done when the attempt that is watched has ended.
+    waiting: VecDeque<Task>,
+    /// What the agent is to hear once the next attempt has started, or there is none: a cpu is
+    /// not to wait for words.
+    unsaid: Vec<u8>,
 }
 
 /// The state of one attempt.
@@ -73,12 +83,38 @@ struct Ending {
 
 impl Vigil {
     pub(super) fn new(socket: UnixStream, children: OwnedFd) -> Self {
-        Self { socket, children, agent_is_gone: false }
+        let (waiting, unsaid) = (VecDeque::new(), Vec::new());
+        Self { socket, children, agent_is_gone: false, waiting, unsaid }
     }
 
-    /// The way to the agent.
-    pub(super) fn socket(&self) -> &UnixStream {
-        &self.socket
+    /// The next task, for which it waits; `None` when the agent is gone.
+    pub(super) fn next_task(&mut self, inbox: &mut Inbox) -> io::Result<Option<Task>> {
+        loop {
+            if self.agent_is_gone {
+                return Ok(None);
+            }
+            if let Some(task) =
+                self.waiting.pop_front().map_or_else(|| inbox.take(), |it| Ok(Some(it)))?
+            {
+                return Ok(Some(task));
+            }
+            self.speak()?;
+            if inbox.read_from(&self.socket)? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Has the agent hear this, at the latest with the next [`Self::speak`].
+    pub(super) fn say(&mut self, said: &Said) -> io::Result<()> {
+        wire::append(&mut self.unsaid, said)
+    }
+
+    /// Tells the agent what there is to be told.
+    pub(super) fn speak(&mut self) -> io::Result<()> {
+        let result = self.socket.write_all(&self.unsaid);
+        self.unsaid.clear();
+        result
     }
 
     /// Watches over the attempt whose main process is `pid`.
@@ -92,9 +128,14 @@ impl Vigil {
         let time_limit = assignment.time_limit.map(Duration::from_millis);
         let time_is_over = time_limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut attempt = Attempt { pid, main: None, ending: None, clearing: None };
-        // An order to end it may have come together with the one to run it.
-        self.hear(&mut attempt, assignment, inbox);
         let is_all_gone = loop {
+            // Orders may have come together with the one to run it.
+            self.hear(&mut attempt, assignment, inbox);
+            if let Err(error) = self.speak() {
+                eprintln!("redirector: a shepherd cannot tell its agent: {error}");
+                self.agent_is_gone = true;
+                attempt.end(Cause::AgentLeaves, Duration::ZERO);
+            }
             if attempt.reap() && attempt.main.is_some() {
                 break true;
             }
@@ -121,7 +162,6 @@ impl Vigil {
                 eprintln!("redirector: a shepherd cannot hear its agent: {error}");
                 self.agent_is_gone = true;
             }
-            self.hear(&mut attempt, assignment, inbox);
         };
         let (outcome, usage) = attempt.outcome(assignment, group);
         End { outcome, usage, is_all_gone }
@@ -167,16 +207,34 @@ impl Vigil {
                         attempt.signal(signal, to_group);
                     }
                 }
+                Ok(Some(Task::Withdraw { attempt })) => self.withdraw(attempt),
+                Ok(Some(later @ (Task::Environment(_) | Task::Run(_)))) => {
+                    self.waiting.push_back(later);
+                }
                 Ok(None) => break,
-                Ok(Some(Task::Environment(_) | Task::Run(_) | Task::RunAttached { .. }))
-                | Err(_) => {
-                    eprintln!("redirector: a shepherd was told nonsense; it ends its job");
+                Ok(Some(Task::RunAttached { .. })) => {
+                    eprintln!("redirector: a shepherd was given two attempts; it ends its job");
+                    self.agent_is_gone = true;
+                }
+                Err(error) => {
+                    eprintln!("redirector: a shepherd was told nonsense; it ends its job: {error}");
                     self.agent_is_gone = true;
                 }
             }
         }
         if self.agent_is_gone {
             attempt.end(Cause::AgentLeaves, Duration::ZERO);
+        }
+    }
+
+    fn withdraw(&mut self, attempt: AttemptId) {
+        let before = self.waiting.len();
+        self.waiting.retain(|task| !matches!(task, Task::Run(it) if it.attempt == attempt));
+        if self.waiting.len() < before
+            && let Err(error) = self.say(&Said::Withdrawn { attempt })
+        {
+            eprintln!("redirector: a shepherd cannot say what it has to: {error}");
+            self.agent_is_gone = true;
         }
     }
 }

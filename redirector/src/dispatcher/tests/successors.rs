@@ -99,6 +99,25 @@ fn nobody_is_bound_before_a_job_of_another_kind() {
 }
 
 #[test]
+fn one_that_may_lend_is_followed_by_its_like_while_it_has_lent_nothing() {
+    let mut mirror = Mirror::default();
+    mirror.handle(join("a", cpus(1), None), 0);
+    let mut submit = |job, holds, parent: Option<u64>| {
+        let parent = parent.map(JobId);
+        let request = Request { resources: cpus(1), holds, parent, ..Request::default() };
+        mirror.handle(Event::Submitted { job: JobId(job), request }, 0);
+        mirror.dispatcher.successor(JobId(1))
+    };
+    submit(1, Holds::Lends, None);
+    assert_eq!(submit(2, Holds::Lends, None), Some(JobId(2)));
+    assert_eq!(submit(3, Holds::Worker, Some(1)), None, "it has lent its cpu to job 3");
+    mirror.handle(Event::Ended { job: JobId(3) }, 0);
+    assert_eq!(promise(&mut mirror, 1), Some(JobId(2)));
+    mirror.handle(Event::Followed { ended: JobId(1), started: JobId(2) }, 0);
+    assert_eq!(promise(&mut mirror, 2), None);
+}
+
+#[test]
 fn one_that_is_promised_and_not_wanted_any_more_is_forgotten() {
     let mut mirror = crowd(1);
     promise(&mut mirror, 1);

@@ -54,19 +54,23 @@ impl Core {
         self.journal.write(Write::Start { job, node: name.clone(), agent: Some(agent), given, at });
         if can_begin {
             self.assigned.push(job);
+            self.was_assigned(job);
         } else {
             self.say_placed(job);
         }
     }
 
     pub(super) fn agent_up(&mut self, hello: AgentHello, link: AgentLink) {
-        let AgentHello { node: name, instance, predecessors, running, ended, facts } = hello;
+        let AgentHello { node: name, instance, predecessors, running, ended, promised, facts } =
+            hello;
+        let (takes_promises, promised) = (promised.is_some(), promised.unwrap_or_default());
         let is_ours = |attempt: &AttemptId| {
             self.live.get(&attempt.job).is_some_and(|live| {
                 live.attempt == attempt.number && live.agent() == Some(&*instance)
             })
         };
-        let foreign: Vec<_> = running.iter().filter(|attempt| !is_ours(attempt)).copied().collect();
+        let unfinished = running.iter().chain(&promised);
+        let foreign: Vec<_> = unfinished.filter(|attempt| !is_ours(attempt)).copied().collect();
         let done: Vec<_> = ended.iter().filter(|attempt| !is_ours(attempt)).copied().collect();
         let own = self.fleet.own.clone();
         // One that was removed meanwhile is not listened to.
@@ -87,6 +91,13 @@ impl Core {
             tell(Order::Acknowledge { attempt });
         }
         let known: HashSet<AttemptId> = running.into_iter().chain(ended).collect();
+        let environments = HashSet::new();
+        node.link = Link::Up { instance: instance.clone(), link, environments, takes_promises };
+        if name == own {
+            let promised = promised.into_iter().collect();
+            self.settle_promises(&instance, &predecessors, &known, &promised);
+        }
+        let Some(node) = self.fleet.get_mut(&name) else { return };
         let (mut lost, mut fetching) = (Vec::new(), Vec::new());
         for (&job, live) in &mut self.live {
             let Some(assigned) = live.agent() else { continue };
@@ -108,7 +119,6 @@ impl Core {
                 }
             }
         }
-        node.link = Link::Up { instance, link, environments: HashSet::new() };
         let awaiting = std::mem::take(&mut node.awaiting);
         if let Some(facts) = facts {
             node.learn(*facts);
@@ -179,6 +189,9 @@ impl Core {
     }
 
     pub(super) fn agent_ended(&mut self, node: &NodeName, ended: Ended) {
+        if *node == self.fleet.own {
+            self.pass_place(&ended);
+        }
         let attempt = ended.attempt;
         let current = self.live.get_mut(&attempt.job).filter(|live| {
             live.agent().is_some() && live.attempt == attempt.number && live.state == State::Running
@@ -196,7 +209,8 @@ impl Core {
         }
         if let Some(Link::Up { link, .. }) = self.fleet.get(node).map(|node| &node.link) {
             let orders = link.orders.clone();
-            self.journal.after_commit(move || drop(orders.send(Order::Acknowledge { attempt })));
+            let acknowledge = move || drop(orders.send(Order::Acknowledge { attempt }));
+            self.journal.after_next_commit(acknowledge);
         }
     }
 
@@ -273,6 +287,9 @@ impl Core {
         let is_queued = live.state != State::Running;
         let outcome = ending.outcome();
         live.ending = Some(ending);
+        if self.is_promised(job) {
+            return self.call_back(job);
+        }
         if is_queued || self.is_in_no_hands(job) {
             self.conclude(job, outcome, None, Timestamp::now());
         } else {
@@ -306,6 +323,7 @@ impl Core {
     /// Whether jobs are, or are to be, in the hands of this computer's agent.
     pub(super) fn needs_own_agent(&self) -> bool {
         !self.fleet.own().awaiting.is_empty()
+            || self.has_promises()
             || self.live.values().any(|live| {
                 live.state == State::Running
                     && matches!(live.runner, Runner::Agent { .. })

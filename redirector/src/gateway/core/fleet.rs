@@ -86,6 +86,8 @@ pub(super) enum Link {
         link: AgentLink,
         /// Environments that this agent has.
         environments: HashSet<String>,
+        /// It can be told what to start once something else has ended.
+        takes_promises: bool,
     },
     /// It runs jobs of another journal, and was told to leave.
     Leaving,
@@ -193,6 +195,13 @@ impl Node {
             Link::Up { instance, .. } => Some(instance),
             Link::Down | Link::Connecting | Link::Leaving => None,
         }
+    }
+
+    /// Whether the agent of that name is connected and can be told what comes after what. Only
+    /// this computer's is: elsewhere the end of a job is known when its output has been fetched.
+    pub(super) fn takes_promises(&self, agent: &str) -> bool {
+        self.host.is_none()
+            && matches!(&self.link, Link::Up { instance, takes_promises: true, .. } if instance == agent)
     }
 
     /// Tells its agent something, if it is connected.

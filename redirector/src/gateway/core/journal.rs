@@ -1,6 +1,6 @@
 //! Collects what a batch writes and answers, and commits the one before the other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -25,6 +25,10 @@ pub(super) struct Journal {
     acceptances: Vec<Acceptance>,
     submissions: Vec<(Submitted, Reply<Result<Submitted, Failure>>)>,
     waiting: Vec<LeaseId>,
+    /// Where in `writes` it says that a job has started.
+    starts: HashMap<JobId, usize>,
+    /// Somebody waits for an answer.
+    is_urgent: bool,
     problem: Option<String>,
 }
 
@@ -68,6 +72,8 @@ impl Journal {
             acceptances: Vec::new(),
             submissions: Vec::new(),
             waiting: Vec::new(),
+            starts: HashMap::new(),
+            is_urgent: false,
             problem: None,
         }
     }
@@ -91,12 +97,46 @@ impl Journal {
             new.started = Some((node.clone(), *at, given.clone()));
             return;
         }
+        // So is one that has started since the last commit.
+        let write = match write {
+            Write::Start { job, .. } => {
+                self.starts.insert(job, self.writes.len());
+                write
+            }
+            Write::Finish { job, outcome, usage, at } => {
+                let start = self.starts.remove(&job).and_then(|index| self.writes.get_mut(index));
+                if let Some(write @ Write::Start { .. }) = start {
+                    write.finish(outcome, usage, at);
+                    return;
+                }
+                Write::Finish { job, outcome, usage, at }
+            }
+            other => {
+                self.starts.remove(&other.job());
+                other
+            }
+        };
         self.writes.push(write);
     }
 
     /// Answers only once everything written so far is safe.
     pub(super) fn after_commit(&mut self, answer: impl FnOnce() + Send + 'static) {
+        self.is_urgent = true;
         self.answers.push(Box::new(answer));
+    }
+
+    /// As [`Self::after_commit`], but nobody waits for it.
+    pub(super) fn after_next_commit(&mut self, answer: impl FnOnce() + Send + 'static) {
+        self.answers.push(Box::new(answer));
+    }
+
+    /// Whether nobody waits for a commit.
+    pub(super) fn can_wait(&self) -> bool {
+        !self.is_urgent
+            && self.problem.is_none()
+            && self.acceptances.is_empty()
+            && self.submissions.is_empty()
+            && self.questions.is_empty()
     }
 
     /// Answers a new job's client.
@@ -138,6 +178,8 @@ impl Journal {
         match result {
             Ok(()) => {
                 self.writes.clear();
+                self.starts.clear();
+                self.is_urgent = false;
                 self.waiting.clear();
                 if self.problem.take().is_some() {
                     tracing::info!("the journal can be written again");
@@ -156,6 +198,8 @@ impl Journal {
                     new_jobs.extend((submitted.first.0..=submitted.last.0).map(JobId));
                 }
                 self.writes.retain(|write| !new_jobs.contains(&write.job()));
+                // They are elsewhere now.
+                self.starts.clear();
                 for (_, reply) in self.submissions.drain(..) {
                     drop(reply.send(Err(Failure::new(503, error.to_string()))));
                 }

@@ -17,7 +17,7 @@ use crate::{
 
 impl Core {
     pub(super) fn may_leave(&self) -> bool {
-        self.setup.idle_timeout.is_some() && self.live.is_empty()
+        self.setup.idle_timeout.is_some() && self.live.is_empty() && self.commit_at.is_none()
     }
 
     pub(super) fn idle_deadline(&self) -> Instant {

@@ -1,7 +1,9 @@
 //! Owns every live job. Takes messages in batches: all changes of a batch are one
-//! commit to the journal, and no answer leaves before that commit.
+//! commit to the journal, and no answer leaves before that commit. Where there is no answer to
+//! wait for it, the ends of several batches are one commit.
 
 mod agents;
+mod ahead;
 mod attempts;
 mod cancel;
 mod detached;
@@ -17,8 +19,10 @@ mod links;
 mod live;
 mod membership;
 mod nodes;
+mod pace;
 mod placed;
 pub(super) mod progress;
+mod promises;
 mod purge;
 mod recovery;
 mod session;
@@ -56,6 +60,10 @@ const BATCH: usize = 256;
 /// Pause before a journal that could not be written is tried again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
+/// How long ends of jobs wait for others to be journalled with, if nobody waits for them and
+/// others have started in their places already. An agent repeats what was not journalled.
+const COMMIT_DELAY: Duration = Duration::from_millis(5);
+
 /// What the core needs to start.
 pub(super) struct Setup {
     pub store: Store,
@@ -86,6 +94,7 @@ pub(super) struct Core {
     unsettled: sites::Unsettled,
     /// Jobs to be sent to their agents once the batch is journalled.
     assigned: Vec<JobId>,
+    ahead: ahead::Ahead,
     followers: followers::Followers,
     /// Jobs that have ended in this batch and how, for those that follow them.
     ended: Vec<(JobId, Outcome)>,
@@ -97,6 +106,8 @@ pub(super) struct Core {
     after_end: HashMap<LeaseId, UnboundedSender<GatewayMessage>>,
     stall: stall::Watch,
     progress: progress::Watches,
+    /// When what has happened is journalled for which nobody waits.
+    commit_at: Option<Instant>,
     next_id: JobId,
     last_activity: Instant,
     stopping: bool,
@@ -153,6 +164,7 @@ impl Core {
             fleet_lists: sites::Lists::default(),
             unsettled: sites::Unsettled::default(),
             assigned: Vec::new(),
+            ahead: ahead::Ahead::default(),
             followers: followers::Followers::default(),
             ended: Vec::new(),
             unjournalled: HashMap::new(),
@@ -161,6 +173,7 @@ impl Core {
             after_end: HashMap::new(),
             stall: stall::Watch::new(),
             progress: progress::Watches::default(),
+            commit_at: None,
             next_id,
             last_activity: Instant::now(),
             stopping: false,
@@ -179,15 +192,29 @@ impl Core {
         while !self.stopping {
             tokio::select! {
                 _count = messages.recv_many(&mut batch, BATCH) => {
+                    let are_ends = batch.iter().all(|it| matches!(it, Message::AgentEnded { .. }));
+                    let count = batch.len();
+                    if !are_ends && self.commit_at.is_some() {
+                        // Whoever asks is to be told of everything.
+                        self.commit();
+                    }
                     for message in batch.drain(..) {
                         self.handle(message);
                         self.settle_followers();
                     }
-                    self.commit();
+                    let are_followed = self.take_followed() == count;
+                    self.promise_ahead();
+                    if are_ends && are_followed && self.journal.can_wait() && self.assigned.is_empty() {
+                        self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_DELAY);
+                    } else {
+                        self.commit();
+                    }
                     self.last_activity = Instant::now();
                 }
                 () = tokio::time::sleep(JOURNAL_RETRY), if self.journal.is_behind() => self.commit(),
                 () = until(self.next_link()) => self.tend_links(),
+                () = until(self.commit_at) => self.commit(),
+                () = until(self.next_overdue()) => self.call_back_overdue(),
                 () = until(self.measuring.next()) => self.measure(),
                 () = tokio::time::sleep_until(self.stall.next_look().into()), if !self.stall.queued.is_empty() => {
                     self.look_for_stall();
@@ -227,10 +254,7 @@ impl Core {
                     .ask(move |store| drop(reply.send(store.jobs(&filter).map_err(Failure::from))));
             }
             Message::Detach { submission, reply } => self.detach(*submission, reply),
-            Message::Hold { job, reply } => {
-                let answer = self.hold(job);
-                self.journal.after_commit(move || drop(reply.send(answer)));
-            }
+            Message::Hold { job, reply } => self.hold_or_ask(job, reply),
             Message::Release { job, reply } => {
                 let answer = self.release(job);
                 self.journal.after_commit(move || drop(reply.send(answer)));
@@ -255,6 +279,7 @@ impl Core {
             Message::KeepHouse => self.keep_house(),
             Message::AgentUp { hello, link } => self.agent_up(hello, link),
             Message::AgentEnded { node, ended } => self.agent_ended(&node, *ended),
+            Message::AttemptWithdrawn { attempt } => self.attempt_withdrawn(attempt),
             Message::OutputFetched { attempt } => self.output_fetched(attempt),
             Message::AgentProbed { node, probed } => self.agent_probed(&node, probed),
             Message::AgentLog { node, record } => Self::agent_log(&node, &record),
@@ -318,6 +343,7 @@ impl Core {
 
     /// Journals the batch and lets its answers go.
     fn commit(&mut self) {
+        self.commit_at = None;
         let result = self.journal.commit();
         // From here on the journal knows them, or nobody does.
         self.submissions.clear();
@@ -353,6 +379,7 @@ impl Core {
         self.unsettled.forget(job);
         self.stop_measuring(job);
         self.forget_assignment(job);
+        self.forget_promise(job);
         Some(live)
     }
 }

@@ -133,6 +133,7 @@ impl Core {
     }
 
     fn send_assignment(&mut self, job: JobId) -> Result<(), store::Error> {
+        let after = self.starts_after(job);
         let Some(live) = self.live.get(&job) else { return Ok(()) };
         let Some(name) = live.node.clone() else { return Ok(()) };
         let Some(node) = self.fleet.get_mut(&name) else { return Ok(()) };
@@ -178,6 +179,7 @@ impl Core {
         };
         let assignment = Assignment {
             attempt,
+            after,
             environment,
             variables,
             umask: beginning.map(|it| it.umask).or(spec.umask).unwrap_or(0o077),

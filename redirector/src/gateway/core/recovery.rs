@@ -64,6 +64,7 @@ impl Core {
             request.resources.mem = mem.min(self.fleet.most_memory());
         }
         let process = record.client_pid;
+        let is_promised = agent.is_some();
         let runner = match kind {
             _ if is_detached => Runner::Agent { instance: agent },
             Kind::Session => Runner::Root { process },
@@ -107,6 +108,7 @@ impl Core {
             match record.state {
                 State::Held | State::Waiting => kept_back.push(record),
                 State::Running => self.take_back(job, request, given),
+                State::Queued if is_promised => self.recover_promise(job, given),
                 State::Queued | State::Finished => self.submit_to_dispatcher(job),
             }
             return;

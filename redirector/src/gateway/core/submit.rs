@@ -238,6 +238,7 @@ impl Core {
                      directory of the gateway that gave it",
                 )
             })?;
+            self.call_back_behind(parent);
             if let Some(live) = self.live.get(&parent) {
                 let place = Place {
                     spawned_by: Some(parent),
