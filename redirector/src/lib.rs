@@ -25,6 +25,7 @@ pub mod detached;
 pub mod dispatcher;
 pub mod engine;
 pub mod gateway;
+mod growing;
 mod inherited;
 pub mod mapfile;
 pub mod model;

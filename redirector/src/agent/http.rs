@@ -3,6 +3,7 @@
 //! | path | stream |
 //! |---|---|
 //! | `/v1/orders` | lines of [`Order`] in, lines of [`Report`] out; the latest one counts |
+//! | `/v1/attempts/JOB.N/output/stdout?from=K` | what it has written and goes on to write, from byte `K` on ([`super::spool`]); so `stderr` |
 //! | `/v1/attempts/JOB.N/attach` | what goes through an attempt's descriptors ([`crate::stdio`]) |
 //!
 //! [`Order`]: super::protocol::Order
@@ -13,10 +14,13 @@ use std::time::Duration;
 use hyper::StatusCode;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{hub::Hub, protocol::AttemptId, server::Arrival, wire::Connection};
-use crate::engine::{
-    ByteStream,
-    multiplex::{Heard, Offer},
+use super::{hub::Hub, protocol::AttemptId, server::Arrival, spool::Spool, wire::Connection};
+use crate::{
+    engine::{
+        ByteStream,
+        multiplex::{Heard, Offer},
+    },
+    place::Stream,
 };
 
 /// Where the gateway gives its orders.
@@ -27,6 +31,7 @@ pub(crate) const ORDERS: &str = "/v1/orders";
 pub(super) struct Services {
     pub orders: UnboundedSender<Arrival<ByteStream>>,
     pub hub: Hub,
+    pub spool: Spool,
 }
 
 impl Services {
@@ -47,6 +52,16 @@ impl Services {
                 let hub = self.hub.clone();
                 tokio::spawn(async move { hub.attach(attempt, stream).await });
             }),
+            _ if let Some((attempt, stream)) = output_at(path) => {
+                let Some(from) = offset(offer.query()) else {
+                    let reason = format!("{path} needs ?from=BYTES");
+                    return offer.refuse(StatusCode::BAD_REQUEST, &reason);
+                };
+                offer.accept().map(|receiver| {
+                    let spool = self.spool.clone();
+                    tokio::spawn(async move { spool.send(attempt, stream, from, receiver).await });
+                })
+            }
             _ => {
                 let reason = format!("the agent has nothing at {path}");
                 return offer.refuse(StatusCode::NOT_FOUND, &reason);
@@ -66,6 +81,18 @@ fn attempt_at(path: &str, thing: &str) -> Option<AttemptId> {
     (rest == thing).then_some(attempt)
 }
 
+/// The attempt, and which of its two streams, whose output is at `path`.
+fn output_at(path: &str) -> Option<(AttemptId, Stream)> {
+    let at = |stream: Stream| {
+        attempt_at(path, &format!("output/{}", stream.word())).map(|attempt| (attempt, stream))
+    };
+    at(Stream::Stdout).or_else(|| at(Stream::Stderr))
+}
+
+fn offset(query: Option<&str>) -> Option<u64> {
+    query?.strip_prefix("from=")?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +107,12 @@ mod tests {
         {
             assert_eq!(attempt_at(path, "attach"), None, "{path}");
         }
+        let stderr = "/v1/attempts/17.2/output/stderr";
+        assert_eq!(output_at(stderr), Some((attempt, Stream::Stderr)));
+        assert_eq!(output_at("/v1/attempts/17.2/output/log"), None);
+        assert_eq!(
+            (offset(Some("from=70")), offset(Some("from=-1")), offset(None)),
+            (Some(70), None, None)
+        );
     }
 }

@@ -42,6 +42,7 @@ pub mod shepherd;
 mod shepherds;
 pub mod signals;
 mod solitude;
+mod spool;
 pub mod start;
 mod supervisor;
 mod visits;

@@ -29,7 +29,8 @@ use super::{
     protocol::Report,
     shepherds::{Event, Shepherds},
     solitude::{Change, Solitude},
-    supervisor::{Reason, Supervisor},
+    spool::Spool,
+    supervisor::{Elsewhere, Reason, Supervisor},
     visits,
     wire::{Connection, Progress},
 };
@@ -110,8 +111,10 @@ pub(super) async fn serve_remote(
         None => std::future::pending::<Arrival<ByteStream>>().await,
     };
     let predecessors = predecessors::read(&state.agents_left());
-    let supervisor = Supervisor::new(shepherds, predecessors, Some(facts));
-    let services = Services { orders, hub: supervisor.hub().clone() };
+    let spool = Spool::new(state.clone());
+    let elsewhere = Elsewhere { facts, spool: spool.clone() };
+    let supervisor = Supervisor::new(shepherds, predecessors, Some(elsewhere));
+    let services = Services { orders, hub: supervisor.hub().clone(), spool };
     let links = tokio::spawn(visits::serve(listener, services, leaving));
     let server = Server { state, supervisor, solitude: Solitude::far_from_the_gateway() };
     let reason = server.serve(next, events).await;

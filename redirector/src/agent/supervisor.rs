@@ -10,6 +10,7 @@ use super::{
     protocol::{Assignment, AttemptId, Ended, Order, Report},
     shepherd::task::{Cause, Said, Task},
     shepherds::{Event, ShepherdId, Shepherds},
+    spool::Spool,
     watch::Watch,
 };
 use crate::{
@@ -53,6 +54,15 @@ impl fmt::Display for Reason {
     }
 }
 
+/// What an agent has whose gateway is on another computer.
+#[derive(Debug)]
+pub(super) struct Elsewhere {
+    /// What this computer has for jobs.
+    pub facts: Box<Facts>,
+    /// For what they write.
+    pub spool: Spool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -62,6 +72,8 @@ pub(super) struct Supervisor {
     attempts: Attempts,
     shepherds: Shepherds,
     hub: Hub,
+    /// For the output of attempts whose gateway is on another computer.
+    spool: Option<Spool>,
     /// Those that came over the present connection.
     environments: HashMap<String, Vec<Text>>,
     watch: Watch,
@@ -74,13 +86,15 @@ impl Supervisor {
     pub(super) fn new(
         shepherds: Shepherds,
         predecessors: Vec<String>,
-        facts: Option<Box<Facts>>,
+        elsewhere: Option<Elsewhere>,
     ) -> Self {
+        let (facts, spool) = elsewhere.map(|it| (it.facts, it.spool)).unzip();
         Self {
             instance: random::hex(&random::bytes::<8>()),
             predecessors,
             attempts: Attempts::default(),
             hub: Hub::new(shepherds.events()),
+            spool,
             shepherds,
             environments: HashMap::new(),
             watch: Watch::default(),
@@ -156,9 +170,15 @@ impl Supervisor {
             Order::Acknowledge { attempt } => {
                 self.attempts.acknowledge(attempt);
                 self.hub.acknowledge(attempt);
+                if let Some(spool) = &self.spool {
+                    spool.acknowledge(attempt);
+                }
             }
             Order::Abandon { attempt } => {
                 self.hub.forget(attempt);
+                if let Some(spool) = &self.spool {
+                    spool.abandon(attempt);
+                }
                 self.attempts.abandon(attempt);
                 if self.attempts.end_when_started(attempt, 0) {
                     return self.withdraw(attempt);
@@ -187,7 +207,11 @@ impl Supervisor {
 
     /// Starts an attempt, or sees to it that it is started when the one before it has ended; an
     /// error is why that is not possible.
-    fn start(&mut self, assignment: Box<Assignment>) -> Result<(), String> {
+    fn start(&mut self, mut assignment: Box<Assignment>) -> Result<(), String> {
+        // Its output is asked for whether it can be started or not.
+        if let Some(spool) = &self.spool {
+            spool.assign(&mut assignment);
+        }
         if let Some(reason) = self.leaving.filter(|reason| reason.ends_jobs()) {
             return Err(format!("the agent leaves: {reason}"));
         }
@@ -381,6 +405,9 @@ impl Supervisor {
     fn report(&mut self, ended: Box<Ended>) -> Option<Report> {
         let attempt = ended.attempt;
         self.hub.ended(attempt);
+        if let Some(spool) = &self.spool {
+            spool.ended(attempt);
+        }
         self.attempts.end(ended);
         self.attempts.ended(attempt).cloned().map(Box::new).map(Report::Ended)
     }

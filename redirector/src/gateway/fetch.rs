@@ -30,6 +30,9 @@ const CHUNK: usize = 64 << 10;
 /// Pause before a file that could not be written (a full disk) is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
+/// Pause before a stream that broke off is opened again.
+const STREAM_AGAIN: Duration = Duration::from_secs(1);
+
 /// Fetches what an attempt has written and goes on to write, and tells the core when that is all.
 pub(super) fn fetch(
     attempt: AttemptId,
@@ -40,15 +43,22 @@ pub(super) fn fetch(
     let file = |stream| state.output(attempt.job, attempt.number, stream);
     let (stdout, stderr) = (file(Stream::Stdout), file(Stream::Stderr));
     tokio::spawn(async move {
-        let fetched = tokio::try_join!(
-            follow(attempt, Stream::Stdout, &channel, &stdout),
-            follow(attempt, Stream::Stderr, &channel, &stderr),
-        );
-        match fetched {
-            // Fails only when the core is gone.
-            Ok(_) => drop(core.send(Message::OutputFetched { attempt })),
-            // It is taken up again when the node's agent is connected again.
-            Err(error) => tracing::debug!(job = %attempt.job, "output not fetched: {error}"),
+        loop {
+            let fetched = tokio::try_join!(
+                follow(attempt, Stream::Stdout, &channel, &stdout),
+                follow(attempt, Stream::Stderr, &channel, &stderr),
+            );
+            match fetched {
+                // Fails only when the core is gone.
+                Ok(_) => return drop(core.send(Message::OutputFetched { attempt })),
+                // It is taken up again when the node's agent is connected again.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => return,
+                // If the connection is gone, that is seen next time.
+                Err(error) => {
+                    tracing::debug!(job = %attempt.job, "output not fetched: {error}");
+                    tokio::time::sleep(STREAM_AGAIN).await;
+                }
+            }
         }
     });
 }
@@ -65,8 +75,9 @@ async fn follow(
         let AttemptId { job, number } = attempt;
         let path = format!("/v1/attempts/{job}.{number}/output/{}?from={from}", stream.word());
         let mut bytes = channel.open(path).await?;
-        match append(&mut bytes, file).await? {
-            Ok(()) => return Ok(()),
+        match append(&mut bytes, file, from).await? {
+            Ok(Appended::All) => return Ok(()),
+            Ok(Appended::InPart) => {}
             Err(error) => {
                 tracing::error!(%job, "cannot write {}, trying again: {error}", file.display());
                 tokio::time::sleep(TRY_AGAIN).await;
@@ -76,23 +87,44 @@ async fn follow(
 }
 
 /// The outer error is the connection's, the inner one the file's.
-async fn append(bytes: &mut ByteStream, path: &Path) -> io::Result<io::Result<()>> {
+async fn append(
+    bytes: &mut ByteStream,
+    path: &Path,
+    mut length: u64,
+) -> io::Result<io::Result<Appended>> {
     let mut file: Option<File> = None;
     let mut chunk = vec![0; CHUNK];
     loop {
         let count = bytes.read(&mut chunk).await?;
         if count == 0 {
-            return Ok(Ok(()));
+            return Ok(Ok(Appended::All));
         }
-        let written = match &mut file {
-            Some(file) => file.write_all(&chunk[..count]),
+        let opened = match &mut file {
+            Some(file) => Ok(file),
             // Most jobs leave at least one of theirs empty; that a file is missing says the same.
-            none => open(path).and_then(|new| none.insert(new).write_all(&chunk[..count])),
+            none => open(path).map(|new| none.insert(new)),
         };
-        if let Err(error) = written {
-            return Ok(Err(error));
+        let written = opened.and_then(|file| {
+            if file.metadata()?.len() != length {
+                return Ok(false);
+            }
+            file.write_all(&chunk[..count]).map(|()| true)
+        });
+        match written {
+            Ok(true) => length += count as u64,
+            Ok(false) => return Ok(Ok(Appended::InPart)),
+            Err(error) => return Ok(Err(error)),
         }
     }
+}
+
+/// How much of the output is here.
+enum Appended {
+    /// All of it.
+    All,
+    /// Somebody else added to the file: what was still under way on a connection that is lost is
+    /// read to its end, maybe while the next connection is used already.
+    InPart,
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -187,6 +219,20 @@ mod tests {
         ) -> std::task::Poll<io::Result<()>> {
             std::task::Poll::Ready(Ok(()))
         }
+    }
+
+    /// What came over the last connection is read to its end while the next one is used already.
+    #[tokio::test]
+    async fn each_byte_arrives_once_when_two_fetch_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("7.1.stdout");
+        let output: Vec<u8> = (0..1000u32).map(|number| (number % 251) as u8).collect();
+        let channel = Channel::new(Brittle { output: output.clone(), breaks_after: 1000 });
+        let attempt = AttemptId { job: JobId(7), number: 1 };
+        let fetch = || follow(attempt, Stream::Stdout, &channel, &file);
+        let (first, second) = tokio::join!(fetch(), fetch());
+        assert!(first.is_ok() && second.is_ok());
+        assert_eq!(fs::read(&file).unwrap(), output);
     }
 
     #[tokio::test]

@@ -18,9 +18,7 @@
 //! gateway for the rest, by `offset`.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::MetadataExt,
+    io,
     path::PathBuf,
     task::{Context, Poll},
 };
@@ -41,15 +39,12 @@ use tokio::sync::{
 use super::{
     message::{Failure, Message},
     service::Service,
-    watches::{Change, Watch},
 };
 use crate::{
+    growing::{Growing, Reader},
     model::{Job, JobId, State as JobState},
     place::Stream,
 };
-
-/// Most bytes of one piece.
-const PIECE: usize = 64 << 10;
 
 /// Pieces that are read before the first of them was taken.
 const PIECES_AHEAD: usize = 2;
@@ -80,14 +75,9 @@ pub(super) async fn output(
     let attempt = checked_attempt(&job, &wanted)?;
     let is_over =
         job.state == JobState::Finished || job.attempts.iter().any(|ended| ended.number == attempt);
-    let mut reader = Reader {
-        path: service.state.output(id, attempt, wanted.stream),
-        file: None,
-        offset: wanted.offset,
-    };
     let (pieces, receiver) = mpsc::channel(PIECES_AHEAD);
     if wanted.follow && !is_over {
-        let follower = Follower::new(&service, id, attempt, reader).map_err(|cause| {
+        let follower = Follower::new(&service, id, attempt, &wanted).map_err(|cause| {
             Failure::new(
                 503,
                 format!(
@@ -104,8 +94,10 @@ pub(super) async fn output(
             break_off(&pieces, followed).await;
         });
     } else {
+        let path = service.state.output(id, attempt, wanted.stream);
+        let reader = Reader::new(path, wanted.offset);
         tokio::spawn(async move {
-            let sent = reader.send_rest(&pieces).await;
+            let sent = send_rest(reader, &pieces).await;
             break_off(&pieces, sent).await;
         });
     }
@@ -146,107 +138,58 @@ fn checked_attempt(job: &Job, wanted: &Wanted) -> Result<u32, Failure> {
     }
 }
 
-/// Reads a file from an offset on.
-struct Reader {
-    path: PathBuf,
-    /// Once it exists.
-    file: Option<File>,
-    offset: u64,
+/// Sends what the file has now.
+async fn send_rest(mut reader: Reader, pieces: &Sender<io::Result<Bytes>>) -> io::Result<()> {
+    while let Some(piece) = reader.next().await? {
+        send(pieces, piece).await?;
+    }
+    Ok(())
 }
 
-impl Reader {
-    /// Opens the file if it is there.
-    fn open(&mut self) -> io::Result<bool> {
-        if self.file.is_none() {
-            let mut file = match File::open(&self.path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                opened => opened?,
-            };
-            file.seek(SeekFrom::Start(self.offset))?;
-            self.file = Some(file);
-        }
-        Ok(true)
-    }
-
-    /// Sends what the file has now.
-    async fn send_rest(&mut self, pieces: &Sender<io::Result<Bytes>>) -> io::Result<()> {
-        self.open()?;
-        // Taken out meanwhile: the read may be slow, and other connections share the thread.
-        while let Some(mut file) = self.file.take() {
-            let read = move || {
-                let mut piece = vec![0; PIECE];
-                let count = file.read(&mut piece)?;
-                piece.truncate(count);
-                Ok::<_, io::Error>((file, piece))
-            };
-            let (file, piece) = tokio::task::spawn_blocking(read).await??;
-            // An empty file may have become that of another attempt before it was written to.
-            let is_another = fs::metadata(&self.path)
-                .is_ok_and(|now| file.metadata().is_ok_and(|then| then.ino() != now.ino()))
-                || !self.path.exists();
-            self.file = Some(file);
-            if piece.is_empty() || is_another {
-                break;
-            }
-            if pieces.send(Ok(piece.into())).await.is_err() {
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
-        }
-        Ok(())
-    }
+async fn send(pieces: &Sender<io::Result<Bytes>>, piece: Bytes) -> io::Result<()> {
+    pieces.send(Ok(piece)).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
 }
 
 /// Sends an attempt's output while it grows.
 struct Follower {
-    service: Service,
-    reader: Reader,
+    output: Growing,
     /// Appears when the next attempt begins.
     next_attempt: PathBuf,
-    directory: Watch,
     job_ended: oneshot::Receiver<Result<Job, Failure>>,
 }
 
 impl Follower {
-    fn new(service: &Service, job: JobId, attempt: u32, reader: Reader) -> io::Result<Self> {
+    fn new(service: &Service, job: JobId, attempt: u32, wanted: &Wanted) -> io::Result<Self> {
         let (reply, job_ended) = oneshot::channel();
         let asked = service.tell(Message::Show { job, when_finished: true, reply });
         asked.map_err(|failure| io::Error::other(failure.problem.error))?;
-        // Made here if need be, so that there is something to watch until the agent makes the file.
-        let directory = reader.path.parent().unwrap_or(&reader.path);
-        fs::create_dir_all(directory)?;
+        let path = service.state.output(job, attempt, wanted.stream);
         Ok(Self {
-            directory: service.watches.on(directory, Change::NewEntry)?,
+            output: Growing::new(&service.watches, path, wanted.offset)?,
             next_attempt: service.state.output(job, attempt + 1, Stream::Stdout),
-            service: service.clone(),
-            reader,
             job_ended,
         })
     }
 
     async fn send_all(mut self, pieces: &Sender<io::Result<Bytes>>) -> io::Result<()> {
-        let mut growth = None;
-        while !self.next_attempt.exists() {
-            // The watch is made before what is there is read: no growth falls between.
-            if growth.is_none() && self.reader.open()? {
-                growth = Some(self.service.watches.on(&self.reader.path, Change::Growth)?);
+        let mut is_over = false;
+        loop {
+            is_over |= self.next_attempt.exists();
+            while let Some(piece) = self.output.next().await? {
+                send(pieces, piece).await?;
             }
-            self.reader.send_rest(pieces).await?;
+            if is_over {
+                return Ok(());
+            }
             tokio::select! {
-                () = async {
-                    match &mut growth {
-                        Some(growth) => growth.changed().await,
-                        None => std::future::pending().await,
-                    }
-                } => {}
-                () = self.directory.changed() => {}
+                () = self.output.changed() => {}
                 ended = &mut self.job_ended => match ended {
-                    Ok(Ok(_)) => break,
+                    Ok(Ok(_)) => is_over = true,
                     Ok(Err(failure)) => return Err(io::Error::other(failure.problem.error)),
                     Err(_) => return Err(io::Error::other("the gateway leaves")),
                 },
             }
         }
-        self.reader.send_rest(pieces).await
     }
 }
 

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! What detached jobs have written does not go through the core: [`logs`] streams it
-//! from its files, which [`watches`] sees growing.
+//! from its files, which [`crate::growing`] sees growing.
 //!
 //! [`daemon`] is how it starts and leaves, [`node`] what this computer has.
 
@@ -35,7 +35,6 @@ mod processes;
 mod server;
 mod service;
 mod token;
-mod watches;
 mod whitelists;
 
 use crate::agent::job_processes;

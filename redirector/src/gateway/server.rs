@@ -22,9 +22,8 @@ use super::{
     message::{Failure, Message},
     nodes,
     service::{Peer, Service},
-    watches::Watches,
 };
-use crate::{place::StateDirectory, protocol::LEASE_PATH};
+use crate::{growing::Watches, place::StateDirectory, protocol::LEASE_PATH};
 
 /// Largest body of a request that is no lease, in bytes.
 const LARGEST_BODY: usize = 64 << 20;

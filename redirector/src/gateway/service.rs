@@ -7,11 +7,8 @@ use axum::{
 use hyper::StatusCode;
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
-use super::{
-    message::{Failure, Message, Reply},
-    watches::Watches,
-};
-use crate::place::StateDirectory;
+use super::message::{Failure, Message, Reply};
+use crate::{growing::Watches, place::StateDirectory};
 
 /// What request handlers share.
 #[derive(Clone)]

@@ -31,6 +31,11 @@ impl Offer {
         (self.request.method() == Method::POST).then(|| self.request.uri().path())
     }
 
+    /// What follows the `?` in its path, if something does.
+    pub fn query(&self) -> Option<&str> {
+        self.request.uri().query()
+    }
+
     /// Takes it.
     ///
     /// # Errors

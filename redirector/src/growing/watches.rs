@@ -24,7 +24,7 @@ use crate::agent;
 
 /// What is looked out for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// The file is written to.
     Growth,
     /// The directory gets a new entry.
@@ -33,7 +33,7 @@ pub(super) enum Change {
 
 /// All watches; the kernel is asked when the first is made.
 #[derive(Clone, Default)]
-pub(super) struct Watches(Arc<Mutex<Option<Arc<Shared>>>>);
+pub(crate) struct Watches(Arc<Mutex<Option<Arc<Shared>>>>);
 
 struct Shared {
     inotify: Inotify,
@@ -42,7 +42,7 @@ struct Shared {
 }
 
 /// A file or directory that is watched until this is dropped.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     shared: Arc<Shared>,
     descriptor: WatchDescriptor,
     changes: watch::Receiver<()>,
@@ -50,7 +50,7 @@ pub(super) struct Watch {
 
 impl Watches {
     /// Watches `path`, which exists.
-    pub(super) fn on(&self, path: &Path, change: Change) -> io::Result<Watch> {
+    pub(crate) fn on(&self, path: &Path, change: Change) -> io::Result<Watch> {
         let shared = self.shared()?;
         let flags = match change {
             Change::Growth => AddWatchFlags::IN_MODIFY,
@@ -82,7 +82,7 @@ impl Watches {
 
 impl Watch {
     /// Returns when something has changed since the watch was made or this last returned.
-    pub(super) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         if self.changes.changed().await.is_err() {
             // The file was removed, with its watch: nothing more will come.
             std::future::pending::<()>().await;
