@@ -27,6 +27,7 @@ pub mod engine;
 pub mod gateway;
 mod growing;
 mod inherited;
+mod lines;
 pub mod mapfile;
 pub mod model;
 pub mod node;

@@ -232,6 +232,11 @@ impl StateDirectory {
         self.0.join("agent.sock")
     }
 
+    /// Where jobs on a host give their agent what they log.
+    pub fn agent_log_socket(&self) -> PathBuf {
+        self.0.join("log.sock")
+    }
+
     /// Locked by the gateway that is starting an agent.
     pub fn agent_start_lock(&self) -> PathBuf {
         self.0.join("agent.start.lock")
@@ -260,6 +265,11 @@ impl StateDirectory {
     /// What one attempt at a detached job has written.
     pub fn output(&self, job: JobId, attempt: u32, stream: Stream) -> PathBuf {
         self.output_shelf(job).join(format!("{job}.{attempt}.{}", stream.word()))
+    }
+
+    /// What was logged by, and about, one attempt at a job.
+    pub fn records(&self, job: JobId, attempt: u32) -> PathBuf {
+        self.output_shelf(job).join(format!("{job}.{attempt}.log"))
     }
 
     /// The directory of [`output`](Self::output), which each thousand jobs share: one of a

@@ -32,7 +32,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::protocol::AttachedDescriptor,
+    agent::protocol::{AttachedDescriptor, LogRecord},
     model::{Job, JobId, NodeName, Outcome, Resources, Spec, Text, Timestamp, Usage},
 };
 
@@ -508,4 +508,111 @@ pub struct Status {
     pub running: usize,
     /// What is wrong with the journal at the moment.
     pub journal_problem: Option<String>,
+}
+
+/// How serious a record is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something may fail, or has not quite done what it should.
+    Warn,
+    /// For whoever looks.
+    #[default]
+    Info,
+    /// For whoever looks for a fault.
+    Debug,
+    /// As above, and very much of it.
+    Trace,
+}
+
+impl Level {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Where jobs log, with their token: `?token=…`
+pub const LOG_PATH: &str = "/v1/log";
+
+/// What a program that runs as a job logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogEntry {
+    /// How serious it is.
+    #[serde(default)]
+    pub level: Level,
+    /// What is said.
+    pub message: String,
+    /// Further facts, by name.
+    #[serde(default)]
+    pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+impl LogEntry {
+    /// The record of it, for now.
+    pub fn into_record(self) -> LogRecord {
+        let Self { level, message, fields } = self;
+        let level = level.word().to_owned();
+        LogRecord { at: Timestamp::now(), level, job: None, message, fields }
+    }
+}
+
+/// A line of a run's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was said; of a line of output, when the gateway has read it.
+    pub at: Timestamp,
+    /// Where the job runs; none if it ended before it was placed.
+    pub node: Option<NodeName>,
+    /// Which job.
+    pub job: JobId,
+    /// Which try at it, from 1.
+    pub attempt: u32,
+    /// What is said.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+/// What can be said of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "what")]
+pub enum Said {
+    /// It has its resources.
+    Started,
+    /// It wrote a line to its standard output.
+    Stdout {
+        /// Without its newline. A very long one comes in parts.
+        line: Text,
+    },
+    /// It wrote a line to its standard error.
+    Stderr {
+        /// As above.
+        line: Text,
+    },
+    /// It, or its node about it, logged a record.
+    Log {
+        /// How serious it is.
+        level: String,
+        /// What is said.
+        message: String,
+        /// Further facts, by name.
+        fields: serde_json::Map<String, serde_json::Value>,
+    },
+    /// It has ended.
+    Ended {
+        /// How.
+        how: Outcome,
+    },
 }

@@ -223,6 +223,12 @@ impl Attempts {
         self.all_running().find(|(_, running)| running.shepherd == shepherd).map(|(id, _)| id)
     }
 
+    /// The attempt that has this token, if it runs.
+    pub(super) fn with_token(&self, token: &str) -> Option<AttemptId> {
+        let has_it = |running: &Running| running.token.as_deref() == Some(token);
+        self.all_running().find(|(_, running)| has_it(running)).map(|(id, _)| id)
+    }
+
     /// Those whose end is not acknowledged.
     pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &Ended> {
         self.known.values().filter_map(|state| match state {

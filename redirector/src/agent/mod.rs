@@ -31,12 +31,14 @@ pub(crate) mod http;
 pub(crate) mod hub;
 pub mod invocation;
 pub(crate) mod job_processes;
+mod log_socket;
 pub mod memory;
 mod predecessors;
 pub(crate) mod probe;
 pub mod process;
 pub(crate) mod processes;
 pub mod protocol;
+mod remarks;
 mod server;
 pub mod shepherd;
 mod shepherds;
@@ -49,6 +51,8 @@ mod visits;
 mod watch;
 pub mod wire;
 pub mod witness;
+
+pub(crate) use server::LOG_SOCKET_VARIABLE;
 
 use std::{
     io,

@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     http::Services,
-    predecessors,
+    log_socket, predecessors,
     protocol::Report,
     shepherds::{Event, Shepherds},
     solitude::{Change, Solitude},
@@ -37,9 +37,16 @@ use super::{
 use crate::{
     config::Config,
     engine::{ByteStream, multiplex::Heard},
+    model::Text,
     node::Facts,
     place::StateDirectory,
 };
+
+/// Tells a job on a host where it can log.
+pub(crate) const LOG_SOCKET_VARIABLE: &str = "REDIRECTOR_LOG_SOCKET";
+
+/// Tells a job on a host where this program is.
+const PROGRAM_VARIABLE: &str = "REDIRECTOR_BIN";
 
 /// How long the gateway may take to acknowledge the ends of those jobs, and shepherds
 /// without a job to leave.
@@ -112,7 +119,8 @@ pub(super) async fn serve_remote(
     };
     let predecessors = predecessors::read(&state.agents_left());
     let spool = Spool::new(state.clone());
-    let elsewhere = Elsewhere { facts, spool: spool.clone() };
+    let variables = offer_log(state, &shepherds);
+    let elsewhere = Elsewhere { facts, spool: spool.clone(), variables };
     let supervisor = Supervisor::new(shepherds, predecessors, Some(elsewhere));
     let services = Services { orders, hub: supervisor.hub().clone(), spool };
     let links = tokio::spawn(visits::serve(listener, services, leaving));
@@ -120,11 +128,26 @@ pub(super) async fn serve_remote(
     let reason = server.serve(next, events).await;
     // First nobody can find the socket any more; whoever comes now starts another agent.
     drop(std::fs::remove_file(state.agent_socket()));
+    drop(std::fs::remove_file(state.agent_log_socket()));
     leave.send_replace(true);
     if timeout(FAREWELL, links).await.is_err() {
         tracing::warn!("leaving although a gateway may not have heard all");
     }
     reason
+}
+
+/// Listens for what jobs log; variables by which they find it.
+fn offer_log(state: &StateDirectory, shepherds: &Shepherds) -> Vec<(Text, Text)> {
+    let socket = state.agent_log_socket();
+    let mut variables = Vec::new();
+    match log_socket::serve(&socket, shepherds.events()) {
+        Ok(()) => variables.push((Text::from(LOG_SOCKET_VARIABLE), Text::from(socket))),
+        Err(error) => tracing::error!("jobs cannot log: {}: {error}", socket.display()),
+    }
+    if let Ok(program) = std::env::current_exe() {
+        variables.push((Text::from(PROGRAM_VARIABLE), Text::from(program)));
+    }
+    variables
 }
 
 struct Server<'a> {
@@ -147,6 +170,9 @@ impl Server<'_> {
             let is_awaited = self.solitude.is_gateway_awaited();
             if let Some(reason) = self.supervisor.may_leave(connection.is_some(), is_awaited) {
                 break reason;
+            }
+            if let Some(open) = &mut connection {
+                say(open, self.supervisor.remarks());
             }
             tokio::select! {
                 progress = exchange(&mut connection) => {

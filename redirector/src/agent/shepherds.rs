@@ -16,12 +16,15 @@ use std::{
 
 use tokio::{
     net::UnixStream,
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
     task::JoinHandle,
 };
 
 use super::{
-    protocol::AttemptId,
+    protocol::{AttemptId, LogRecord},
     shepherd::task::{Said, Task},
     wire::{Connection, Progress},
 };
@@ -50,6 +53,8 @@ pub(super) enum Event {
     Gone(ShepherdId, Option<io::Error>),
     /// Whoever waits for an attempt elsewhere sends it a signal.
     Signal(AttemptId, Signal),
+    /// A program logs something, and is to hear whether its token is that of an attempt here.
+    Logged { token: String, record: LogRecord, reply: oneshot::Sender<bool> },
     /// Somebody who waited elsewhere has everything.
     Forgotten,
 }

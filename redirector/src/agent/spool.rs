@@ -153,8 +153,19 @@ impl Spool {
         let removed = |_| io::Error::other("nobody wants it any more");
         let mut is_over = self.wait_for(attempt).await;
         let path = self.0.state.output(attempt.job, attempt.number, stream);
-        match Growing::new(&self.0.watches, path.clone(), from) {
-            Ok(mut file) => loop {
+        let ended_already = *is_over.borrow();
+        let growing = if ended_already {
+            None
+        } else {
+            Growing::new(&self.0.watches, path.clone(), from)
+                .inspect_err(|error| {
+                    let job = attempt.job;
+                    tracing::warn!(%job, "its output is sent when it has ended: {error}");
+                })
+                .ok()
+        };
+        if let Some(mut file) = growing {
+            loop {
                 let is_all = *is_over.borrow_and_update();
                 while let Some(piece) = file.next().await? {
                     to.write_all(&piece).await?;
@@ -166,14 +177,12 @@ impl Spool {
                     () = file.changed() => {}
                     changed = is_over.changed() => changed.map_err(removed)?,
                 }
-            },
-            Err(error) => {
-                tracing::warn!(job = %attempt.job, "its output is sent when it has ended: {error}");
-                is_over.wait_for(|is_over| *is_over).await.map_err(removed)?;
-                let mut file = Reader::new(path, from);
-                while let Some(piece) = file.next().await? {
-                    to.write_all(&piece).await?;
-                }
+            }
+        } else {
+            is_over.wait_for(|is_over| *is_over).await.map_err(removed)?;
+            let mut file = Reader::new(path, from);
+            while let Some(piece) = file.next().await? {
+                to.write_all(&piece).await?;
             }
         }
         to.shutdown().await

@@ -3,11 +3,14 @@
 
 use std::{collections::HashMap, fmt, io, time::Duration};
 
+use tracing::Level;
+
 use super::{
     attempts::{Attempts, Running, Started},
     hub::Hub,
     job_processes, probe,
-    protocol::{Assignment, AttemptId, Ended, Order, Report},
+    protocol::{Assignment, AttemptId, Ended, LogRecord, Order, Report},
+    remarks::Remarks,
     shepherd::task::{Cause, Said, Task},
     shepherds::{Event, ShepherdId, Shepherds},
     spool::Spool,
@@ -18,6 +21,7 @@ use crate::{
     node::Facts,
     random,
     stdio::Signal,
+    units,
 };
 
 /// From SIGTERM to SIGKILL for the jobs of an agent that leaves whether they have ended or not.
@@ -61,6 +65,8 @@ pub(super) struct Elsewhere {
     pub facts: Box<Facts>,
     /// For what they write.
     pub spool: Spool,
+    /// What jobs find their way to log by.
+    pub variables: Vec<(Text, Text)>,
 }
 
 /// See the module.
@@ -74,9 +80,13 @@ pub(super) struct Supervisor {
     hub: Hub,
     /// For the output of attempts whose gateway is on another computer.
     spool: Option<Spool>,
+    /// Variables for jobs whose gateway is on another computer.
+    for_jobs: Option<Vec<(Text, Text)>>,
     /// Those that came over the present connection.
     environments: HashMap<String, Vec<Text>>,
     watch: Watch,
+    /// What the gateway is to hear besides.
+    remarks: Remarks,
     leaving: Option<Reason>,
     /// What this computer has for jobs, if the gateway is on another one.
     facts: Option<Box<Facts>>,
@@ -88,16 +98,23 @@ impl Supervisor {
         predecessors: Vec<String>,
         elsewhere: Option<Elsewhere>,
     ) -> Self {
-        let (facts, spool) = elsewhere.map(|it| (it.facts, it.spool)).unzip();
+        let (facts, spool, for_jobs) = match elsewhere {
+            Some(Elsewhere { facts, spool, variables }) => {
+                (Some(facts), Some(spool), Some(variables))
+            }
+            None => (None, None, None),
+        };
         Self {
             instance: random::hex(&random::bytes::<8>()),
             predecessors,
             attempts: Attempts::default(),
             hub: Hub::new(shepherds.events()),
             spool,
+            for_jobs,
             shepherds,
             environments: HashMap::new(),
             watch: Watch::default(),
+            remarks: Remarks::default(),
             leaving: None,
             facts,
         }
@@ -156,7 +173,7 @@ impl Supervisor {
                 if !self.attempts.contains(attempt)
                     && let Err(reason) = self.start(assignment)
                 {
-                    tracing::error!(job = %attempt.job, attempt = attempt.number, "{reason}");
+                    self.remarks.say(Level::ERROR, Some(attempt.job), reason.clone());
                     return self.report(Box::new(lost(attempt, reason)));
                 }
             }
@@ -214,6 +231,9 @@ impl Supervisor {
         }
         if let Some(reason) = self.leaving.filter(|reason| reason.ends_jobs()) {
             return Err(format!("the agent leaves: {reason}"));
+        }
+        if let Some(variables) = &self.for_jobs {
+            assignment.variables.extend_from_slice(variables);
         }
         let attempt = assignment.attempt;
         let digest = assignment.environment.clone();
@@ -299,6 +319,11 @@ impl Supervisor {
         &self.hub
     }
 
+    /// What the gateway is to hear besides: it hears it now.
+    pub(super) fn remarks(&mut self) -> Vec<Report> {
+        self.remarks.take()
+    }
+
     /// Takes note of what a shepherd did.
     pub(super) fn happened(&mut self, event: Event) -> Vec<Report> {
         match event {
@@ -314,6 +339,15 @@ impl Supervisor {
                 Vec::new()
             }
             Event::Forgotten => Vec::new(),
+            Event::Logged { token, record, reply } => {
+                let job = self.attempts.with_token(&token).map(|attempt| attempt.job);
+                // Fails when it has gone meanwhile.
+                let _is_heard = reply.send(job.is_some());
+                if job.is_some() {
+                    self.remarks.add(LogRecord { job, ..record });
+                }
+                Vec::new()
+            }
             Event::Said(shepherd, Said::Ended { mut ended, is_all_gone: true }) => {
                 ended.followed_by = self.start_next(shepherd);
                 if ended.followed_by.is_none() {
@@ -322,10 +356,8 @@ impl Supervisor {
                 self.report(ended).into_iter().collect()
             }
             Event::Said(shepherd, Said::Ended { ended, is_all_gone: false }) => {
-                tracing::error!(
-                    job = %ended.attempt.job,
-                    "some of its processes hang in the kernel and are left behind"
-                );
+                let what = "some of its processes hang in the kernel and are left behind";
+                self.remarks.say(Level::ERROR, Some(ended.attempt.job), what.to_owned());
                 self.shepherds.forget(shepherd);
                 let promised = self.attempts.promised_to(shepherd);
                 let withdrawn = promised.into_iter().filter_map(|it| self.withdrawn(it));
@@ -367,6 +399,9 @@ impl Supervisor {
     /// Looks at the memory of the attempts, and ends those that have too much.
     pub(super) fn look(&mut self) {
         for (attempt, used) in self.watch.look(&mut self.attempts, &self.shepherds) {
+            let used_text = units::format_bytes(used);
+            let what = format!("it is ended, because its processes have {used_text} of memory");
+            self.remarks.say(Level::WARN, Some(attempt.job), what);
             self.end(attempt, Cause::Memory(used), Duration::ZERO);
         }
     }
@@ -392,7 +427,7 @@ impl Supervisor {
             if let Some(token) = token {
                 job_processes::kill_all(token);
             }
-            tracing::error!(job = %attempt.job, attempt = attempt.number, "{reason}");
+            self.remarks.say(Level::ERROR, Some(attempt.job), reason.clone());
             let mut ended = Box::new(lost(attempt, reason.clone()));
             let next = self.attempts.promised_to(shepherd).first().copied();
             ended.followed_by = next;

@@ -9,6 +9,8 @@
 //! job 8 stdout ─┘
 //! ```
 
+mod lines;
+
 use std::{
     cell::Cell,
     collections::VecDeque,
@@ -38,6 +40,9 @@ use crate::{
 ///
 /// Only jobs of 'redirector submit' keep their output. Standard output and standard error of
 /// the jobs go to those of this command; of several jobs, each piece is headed by its job.
+///
+/// Of a whole run, and with --lines, all goes to standard output, line by line in the order in
+/// which it arrives, each headed by node and job; also when jobs start and end, and what they log.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The jobs' numbers, such as 7 or 7-12
@@ -46,6 +51,9 @@ pub(super) struct Arguments {
     /// Go on until the jobs have ended
     #[arg(short, long)]
     follow: bool,
+    /// Line by line, with when jobs start and end, and what they log
+    #[arg(long, conflicts_with_all = ["stdout", "stderr", "attempt"])]
+    lines: bool,
     /// Only standard output
     #[arg(long, conflicts_with = "stderr")]
     stdout: bool,
@@ -73,6 +81,11 @@ struct Source {
 pub(super) fn main(arguments: &Arguments) -> Outcome {
     let state = StateDirectory::locate()?;
     let ids = ids::all(&arguments.ids)?;
+    let chooses = arguments.stdout || arguments.stderr || arguments.attempt.is_some();
+    if arguments.lines || (!chooses && is_whole_run(&state, &ids)?) {
+        let print = lines::print(ids, state, arguments.follow);
+        return block_on(LocalSet::new().run_until(print))?;
+    }
     let streams: &[Stream] = match (arguments.stdout, arguments.stderr) {
         (true, _) => &[Stream::Stdout],
         (_, true) => &[Stream::Stderr],
@@ -87,6 +100,18 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
     let settings = Settings { state, attempt: arguments.attempt, follow: arguments.follow };
     let print = print(sources, at_once, Rc::new(settings), &mut writer);
     block_on(LocalSet::new().run_until(print))?
+}
+
+/// Whether what is asked for is a whole pipeline, which has no output of its own.
+fn is_whole_run(state: &StateDirectory, ids: &[JobId]) -> anyhow::Result<bool> {
+    let &[id] = ids else { return Ok(false) };
+    let connect = || Client::reading(state);
+    match block_on(persistently(connect, async |client| client.job(id, false).await))? {
+        Ok(job) => Ok(job.spec.kind.is_whole_pipeline()),
+        // Said by what follows.
+        Err(Error::Refused { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 struct Settings {

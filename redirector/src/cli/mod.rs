@@ -13,6 +13,7 @@ mod explain;
 mod hold;
 mod ids;
 mod jobs;
+mod log;
 mod logs;
 mod map;
 mod nodes;
@@ -79,6 +80,7 @@ enum Command {
     Show(show::Arguments),
     Explain(explain::Arguments),
     Logs(logs::Arguments),
+    Log(log::Arguments),
     Wait(wait::Arguments),
     Cancel(cancel::Arguments),
     Top(top::Arguments),
@@ -118,6 +120,7 @@ pub fn main() -> i32 {
         Command::Show(arguments) => show::main(&arguments),
         Command::Explain(arguments) => explain::main(&arguments),
         Command::Logs(arguments) => logs::main(&arguments),
+        Command::Log(arguments) => log::main(arguments),
         Command::Wait(arguments) => wait::main(&arguments),
         Command::Cancel(arguments) => cancel::main(&arguments),
         Command::Top(arguments) => top::main(&arguments),

@@ -11,8 +11,8 @@ use crate::{
     model::{Job, JobId, NodeName, State},
     place::{self, StateDirectory, Stream},
     protocol::{
-        Cancellation, DetachedSubmission, Explained, NodeStatus, PAGE, Problem, Progress, Purge,
-        Purged, Reloaded, Status, Stop, Submitted,
+        Cancellation, DetachedSubmission, Explained, LOG_PATH, LogEntry, NodeStatus, PAGE, Problem,
+        Progress, Purge, Purged, Reloaded, Status, Stop, Submitted,
     },
     store::Filter,
 };
@@ -73,13 +73,17 @@ pub struct Client {
 impl Client {
     /// For the gateway in `state`, if one is running there.
     pub fn new(state: &StateDirectory) -> Result<Self, Error> {
-        let socket = state.socket();
+        Ok(Self { is_unused: !state.journal().exists(), ..Self::at(state.socket())? })
+    }
+
+    /// For whoever takes records of jobs at `socket`.
+    pub fn at(socket: PathBuf) -> Result<Self, Error> {
         let http = reqwest::Client::builder()
             .unix_socket(socket.clone())
             .no_proxy()
             .build()
             .map_err(|cause| Error::Http { socket: socket.clone(), cause })?;
-        Ok(Self { http, socket, is_unused: !state.journal().exists() })
+        Ok(Self { http, socket, is_unused: false })
     }
 
     /// For the gateway in `state`; starts one if there is a journal to be read.
@@ -273,6 +277,18 @@ impl Client {
         let path = format!("/v1/jobs/{id}/output");
         let answer = self.send::<_, ()>(Method::GET, &path, wanted, None).await?;
         Ok(Output { client: self, answer })
+    }
+
+    /// What all jobs of `run` say, as lines of JSON; with `follow` until it has ended.
+    pub async fn run_log(&self, run: JobId, follow: bool) -> Result<Output<'_>, Error> {
+        let path = format!("/v1/runs/{run}/log");
+        let answer = self.send::<_, ()>(Method::GET, &path, &[("follow", follow)], None).await?;
+        Ok(Output { client: self, answer })
+    }
+
+    /// Logs something for the job whose token this is.
+    pub async fn log(&self, token: &str, entry: &LogEntry) -> Result<(), Error> {
+        self.call(Method::POST, LOG_PATH, &[("token", token)], Some(entry)).await
     }
 
     /// How far the jobs of `run` are: at once, or when that is not what it was at version `seen`.

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     model::{Job, JobId, Timestamp},
     protocol::{
-        Cancellation, DetachedSubmission, Explained, PAGE, Progress, Purge, Purged, Status, Stop,
-        Submitted,
+        Cancellation, DetachedSubmission, Explained, LogEntry, PAGE, Progress, Purge, Purged,
+        Status, Stop, Submitted,
     },
     store::{Filter, Retention},
 };
@@ -143,4 +143,19 @@ pub(super) async fn purge(
     let before = |age| Timestamp(Timestamp::now().0.saturating_sub(age));
     let retention = Retention { ended_before: body.older_than_ms.map(before), keep: body.keep };
     service.ask(|reply| Message::Purge { retention, reply: Some(reply) }).await?.map(Json)
+}
+
+/// `?token=…`
+#[derive(Debug, Deserialize)]
+pub(super) struct ByToken {
+    token: String,
+}
+
+pub(super) async fn log(
+    State(service): State<Service>,
+    Query(ByToken { token }): Query<ByToken>,
+    Json(entry): Json<LogEntry>,
+) -> Result<Json<()>, Failure> {
+    let record = entry.into_record();
+    service.ask(|reply| Message::Log { token, record, reply }).await?.map(Json)
 }

@@ -193,8 +193,8 @@ impl Follower {
     }
 }
 
-/// Pieces of a file as a response body.
-struct Pieces(Receiver<io::Result<Bytes>>);
+/// Pieces as a response body.
+pub(super) struct Pieces(pub Receiver<io::Result<Bytes>>);
 
 impl futures_core::Stream for Pieces {
     type Item = io::Result<Frame<Bytes>>;

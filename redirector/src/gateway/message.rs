@@ -1,8 +1,8 @@
 //! What the core is told, and what it answers.
 
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::{broadcast, mpsc::UnboundedSender, oneshot};
 
-use super::core::progress::Watching;
+use super::core::{Happening, progress::Watching};
 use crate::{
     agent::protocol::{AttemptId, Ended, LogRecord, Order, Probed},
     config::{Host, Ssh},
@@ -143,6 +143,10 @@ pub(super) enum Message {
     AgentProbed { node: NodeName, probed: Probed },
     /// An agent, or a program on its node, has something to say.
     AgentLog { node: NodeName, record: LogRecord },
+    /// A program that runs as a job of this computer has something to say.
+    Log { token: String, record: LogRecord, reply: Reply<Result<(), Failure>> },
+    /// Somebody wants to know when jobs start and end.
+    Happenings { reply: Reply<broadcast::Receiver<Happening>> },
     /// The connection to the agent is gone, or there never was one.
     AgentDown { node: NodeName, problem: Option<String> },
     /// The client of a job that was placed on another node says what it has inherited.

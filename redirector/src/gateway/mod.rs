@@ -32,6 +32,8 @@ mod message;
 mod nodes;
 mod pipes;
 mod processes;
+mod records;
+mod run_log;
 mod server;
 mod service;
 mod token;

@@ -20,16 +20,24 @@ use tower::ServiceExt;
 use super::{
     api, attach, lease, logs,
     message::{Failure, Message},
-    nodes,
+    nodes, run_log,
     service::{Peer, Service},
 };
-use crate::{growing::Watches, place::StateDirectory, protocol::LEASE_PATH};
+use crate::{
+    growing::Watches,
+    place::StateDirectory,
+    protocol::{LEASE_PATH, LOG_PATH},
+};
 
 /// Largest body of a request that is no lease, in bytes.
 const LARGEST_BODY: usize = 64 << 20;
 
 /// All routes.
 pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> Router {
+    let service = Service { core, state, watches: Watches::default() };
+    if run_log::echo::is_wanted() {
+        tokio::spawn(run_log::echo::echo(service.clone()));
+    }
     Router::new()
         .route(LEASE_PATH, post(lease::lease))
         .route("/v1/status", get(api::status))
@@ -50,13 +58,15 @@ pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> R
         .route("/v1/nodes/{name}/resume", post(nodes::resume))
         .route("/v1/purge", post(api::purge))
         .route("/v1/runs/{id}/progress", get(api::progress))
+        .route("/v1/runs/{id}/log", get(run_log::log))
+        .route(LOG_PATH, post(api::log))
         .fallback(|| async { Failure::new(404, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Failure::new(405, "this path does not take this method")
         })
         // A submission may bring a hundred thousand elements with it.
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .with_state(Service { core, state, watches: Watches::default() })
+        .with_state(service)
 }
 
 /// Accepts connections until `leaving` turns true, and returns when those that are

@@ -22,6 +22,7 @@ use std::{collections::HashSet, time::Duration};
 use super::{
     Core,
     fleet::Link,
+    happenings::What,
     live::{Ending, Fetching, Live, Runner},
 };
 use crate::{
@@ -52,6 +53,7 @@ impl Core {
         let (given, at) = (live.given.clone(), Timestamp::now());
         let can_begin = live.can_begin();
         self.journal.write(Write::Start { job, node: name.clone(), agent: Some(agent), given, at });
+        self.tell_followers(job, at, || What::Started);
         if can_begin {
             self.assigned.push(job);
             self.was_assigned(job);

@@ -2,6 +2,7 @@
 
 use super::{
     Core,
+    happenings::What,
     live::{Ending, Live},
 };
 use crate::{
@@ -64,6 +65,8 @@ impl Core {
         at: Timestamp,
     ) {
         let most = self.fleet.most_memory();
+        let told = || What::Ended { outcome: outcome.clone(), is_tried_again: true };
+        self.tell_followers(job, at, told);
         let Some(live) = self.live.get_mut(&job) else { return };
         let number = live.attempt;
         live.attempt += 1;
@@ -121,6 +124,8 @@ impl Core {
         usage: Option<Usage>,
         at: Timestamp,
     ) -> Option<Live> {
+        let told = || What::Ended { outcome: outcome.clone(), is_tried_again: false };
+        self.tell_followers(job, at, told);
         let mut live = self.forget(job)?;
         self.progress.ended(live.run, job, &outcome);
         self.give_back(job);

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::{Core, fleet::Link};
 use crate::{
-    agent::protocol::LogRecord,
     config::Host,
     dispatcher::Event,
     gateway::{
@@ -149,12 +148,5 @@ impl Core {
         if is_draining {
             self.dispatch(Event::NodeDraining { node: name.clone() });
         }
-    }
-
-    /// A line of a node's log, into the gateway's own.
-    pub(super) fn agent_log(node: &NodeName, record: &LogRecord) {
-        let job = record.job.map(|job| job.to_string()).unwrap_or_default();
-        let fields = serde_json::Value::Object(record.fields.clone());
-        tracing::info!(target: "node", %node, %job, level = %record.level, %fields, "{}", record.message);
     }
 }

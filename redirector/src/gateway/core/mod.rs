@@ -11,6 +11,7 @@ mod explain;
 mod finish;
 mod fleet;
 mod followers;
+mod happenings;
 mod holding;
 mod journal;
 mod leaving;
@@ -18,6 +19,7 @@ mod limits;
 mod links;
 mod live;
 mod membership;
+mod node_log;
 mod nodes;
 mod pace;
 mod placed;
@@ -39,7 +41,8 @@ use std::{
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use self::{fleet::Fleet, journal::Journal, live::Live};
+pub(super) use self::happenings::{Happening, What};
+use self::{fleet::Fleet, happenings::Happenings, journal::Journal, live::Live};
 use super::{
     message::{Failure, LeaseId, Message},
     token::Tokens,
@@ -108,6 +111,7 @@ pub(super) struct Core {
     progress: progress::Watches,
     /// When what has happened is journalled for which nobody waits.
     commit_at: Option<Instant>,
+    happenings: Happenings,
     next_id: JobId,
     last_activity: Instant,
     stopping: bool,
@@ -174,6 +178,7 @@ impl Core {
             stall: stall::Watch::new(),
             progress: progress::Watches::default(),
             commit_at: None,
+            happenings: Happenings::new(),
             next_id,
             last_activity: Instant::now(),
             stopping: false,
@@ -282,7 +287,9 @@ impl Core {
             Message::AttemptWithdrawn { attempt } => self.attempt_withdrawn(attempt),
             Message::OutputFetched { attempt } => self.output_fetched(attempt),
             Message::AgentProbed { node, probed } => self.agent_probed(&node, probed),
-            Message::AgentLog { node, record } => Self::agent_log(&node, &record),
+            Message::AgentLog { node, record } => self.agent_log(&node, &record),
+            Message::Log { token, record, reply } => drop(reply.send(self.job_log(&token, record))),
+            Message::Happenings { reply } => drop(reply.send(self.happenings.follow())),
             Message::Begin { job, lease, beginning } => self.begin(job, lease, beginning),
             Message::Attach { job, attempt, token, reply } => {
                 drop(reply.send(self.attach(job, attempt, &token)));
@@ -329,6 +336,7 @@ impl Core {
         let Some(live) = self.live.get(&job) else { return };
         let (given, at) = (live.given.clone(), Timestamp::now());
         self.journal.write(Write::Start { job, node, agent: None, given, at });
+        self.tell_followers(job, at, || What::Started);
         self.say_granted(job);
         self.limit_lease(job, Duration::ZERO);
     }
