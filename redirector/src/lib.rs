@@ -37,6 +37,7 @@ pub mod preload;
 pub mod protocol;
 mod random;
 pub mod report;
+pub mod stage;
 pub mod stdio;
 pub mod store;
 pub mod units;
