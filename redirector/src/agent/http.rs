@@ -5,6 +5,7 @@
 //! | `/v1/orders` | lines of [`Order`] in, lines of [`Report`] out; the latest one counts |
 //! | `/v1/attempts/JOB.N/output/stdout?from=K` | what it has written and goes on to write, from byte `K` on ([`super::spool`]); so `stderr` |
 //! | `/v1/attempts/JOB.N/attach` | what goes through an attempt's descriptors ([`crate::stdio`]) |
+//! | `/v1/stages/…`, `/v1/blobs/…` | files of jobs: see [`crate::stage::talk`] |
 //!
 //! [`Order`]: super::protocol::Order
 //! [`Report`]: super::protocol::Report
@@ -14,13 +15,16 @@ use std::time::Duration;
 use hyper::StatusCode;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{hub::Hub, protocol::AttemptId, server::Arrival, spool::Spool, wire::Connection};
+use super::{
+    hub::Hub, protocol::AttemptId, server::Arrival, spool::Spool, stage::Stages, wire::Connection,
+};
 use crate::{
     engine::{
         ByteStream,
         multiplex::{Heard, Offer},
     },
     place::Stream,
+    stage::talk::Subject,
 };
 
 /// Where the gateway gives its orders.
@@ -32,6 +36,7 @@ pub(super) struct Services {
     pub orders: UnboundedSender<Arrival<ByteStream>>,
     pub hub: Hub,
     pub spool: Spool,
+    pub stages: Stages,
 }
 
 impl Services {
@@ -47,6 +52,9 @@ impl Services {
                 let link = Some((heard.clone(), grace));
                 // Fails only when the agent leaves.
                 drop(self.orders.send(Arrival::Gateway { connection, link }));
+            }),
+            _ if let Some(subject) = Subject::of(path) => offer.accept().map(|stream| {
+                tokio::spawn(self.stages.clone().serve(subject, stream));
             }),
             _ if let Some(attempt) = attempt_at(path, "attach") => offer.accept().map(|stream| {
                 let hub = self.hub.clone();

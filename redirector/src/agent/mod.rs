@@ -45,6 +45,7 @@ mod shepherds;
 pub mod signals;
 mod solitude;
 mod spool;
+pub(crate) mod stage;
 pub mod start;
 mod supervisor;
 mod visits;

@@ -30,6 +30,7 @@ use super::{
     shepherds::{Event, Shepherds},
     solitude::{Change, Solitude},
     spool::Spool,
+    stage::Stages,
     supervisor::{Elsewhere, Reason, Supervisor},
     visits,
     wire::{Connection, Progress},
@@ -113,6 +114,7 @@ pub(super) async fn serve_remote(
     let facts = Box::new(Facts { max_jobs: None, ..facts });
     let (orders, mut arrivals) = unbounded_channel();
     let (leave, leaving) = watch::channel(false);
+
     let next = async || match arrivals.recv().await {
         Some(arrival) => arrival,
         None => std::future::pending::<Arrival<ByteStream>>().await,
@@ -122,7 +124,8 @@ pub(super) async fn serve_remote(
     let variables = offer_log(state, &shepherds);
     let elsewhere = Elsewhere { facts, spool: spool.clone(), variables };
     let supervisor = Supervisor::new(shepherds, predecessors, Some(elsewhere));
-    let services = Services { orders, hub: supervisor.hub().clone(), spool };
+    let services =
+        Services { orders, stages: Stages::new(state), hub: supervisor.hub().clone(), spool };
     let links = tokio::spawn(visits::serve(listener, services, leaving));
     let server = Server { state, supervisor, solitude: Solitude::far_from_the_gateway() };
     let reason = server.serve(next, events).await;

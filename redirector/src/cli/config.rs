@@ -113,6 +113,13 @@ fn of_hosts(config: &Config) -> Vec<Row> {
     let mut rows = vec![
         row("ssh.command".to_owned(), config.ssh.command.join(" ")),
         row("ssh.lost_after".to_owned(), format_duration(config.ssh.lost_after)),
+        row(
+            "ssh.cache_size".to_owned(),
+            config.ssh.cache_size.map_or_else(
+                || "50G, at most half of each host's disk".to_owned(),
+                crate::units::format_bytes,
+            ),
+        ),
     ];
     for host in &config.hosts {
         let values = values(host);

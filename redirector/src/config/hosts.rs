@@ -147,11 +147,18 @@ pub struct Ssh {
     /// After this long without a connection a host is given up, and so are its jobs; its agent
     /// has ended them by then.
     pub lost_after: Duration,
+    /// Most bytes of jobs' inputs that each host keeps for later jobs; `None`: 50 GiB, or half
+    /// its disk if that is less.
+    pub cache_size: Option<u64>,
 }
 
 impl Default for Ssh {
     fn default() -> Self {
-        Self { command: vec!["ssh".to_owned()], lost_after: Duration::from_mins(5) }
+        Self {
+            command: vec!["ssh".to_owned()],
+            lost_after: Duration::from_mins(5),
+            cache_size: None,
+        }
     }
 }
 

@@ -30,6 +30,7 @@
 //! hosts      = ["4/node7", "ann@node[08-12]"]     # hosts without further settings
 //! command    = "ssh"         # or a list: ["ssh", "-F", "/a file"]
 //! lost_after = "5m"          # a host without a connection is given up after this long
+//! cache_size = "50G"         # what a host keeps of inputs (stage=on); else at most half its disk
 //!
 //! [[hosts]]                  # all but the name may be left out
 //! name = "big"               # or several: "big[1-4]"

@@ -65,6 +65,7 @@ fn hosts_come_from_the_list_and_from_tables() {
         hosts = ["4/node7", "ann@node[08-09]"]
         command = "ssh -F /etc/lab/ssh_config"
         lost_after = "90s"
+        cache_size = "20G"
         [[hosts]]
         name = "big[1-2]"
         address = "ann@{}.example.org:2222"
@@ -84,6 +85,7 @@ fn hosts_come_from_the_list_and_from_tables() {
     assert_eq!(names(&config), ["node7", "node08", "node09", "big1", "big2"]);
     assert_eq!(config.ssh.command, ["ssh", "-F", "/etc/lab/ssh_config"]);
     assert_eq!(config.ssh.lost_after, Duration::from_secs(90));
+    assert_eq!(config.ssh.cache_size, Some(20 << 30));
     assert_eq!(config.hosts[0].cpus, Some(Amount::whole(4)));
     assert_eq!(config.hosts[1].address, "ann@node08");
     let expected = Host {
@@ -170,7 +172,10 @@ fn what_is_wrong_with_hosts_is_said_with_file_and_line() {
         ("[ssh]\ncommand = \" \"", ["line 2", "expected a command"]),
         ("[ssh]\ncommand = 7", ["line 2", "expected a command"]),
         ("[ssh]\nlost_after = 0", ["line 2", "lost at once"]),
-        ("[ssh]\nport = 7", ["line 2", "expected one of `command`, `lost_after`, `hosts`"]),
+        (
+            "[ssh]\nport = 7",
+            ["line 2", "expected one of `command`, `lost_after`, `cache_size`, `hosts`"],
+        ),
         ("[node]\ntags = [\"x y\"]", ["node.tags", "'x y'"]),
     ] {
         let said = read(text).expect_err(text);

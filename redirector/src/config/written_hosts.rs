@@ -28,6 +28,7 @@ use crate::model::{NodeName, Text};
 pub(super) struct SshSection {
     command: Option<WrittenCommand>,
     lost_after: Option<Spanned<WrittenDuration>>,
+    cache_size: Option<WrittenBytes>,
     hosts: Vec<Spanned<String>>,
 }
 
@@ -189,6 +190,10 @@ impl Collected {
                 return Err(format!("line {at}: with 'lost_after = 0' every host is lost at once"));
             }
             self.note("ssh.lost_after", origin);
+        }
+        if let Some(cache_size) = ssh.cache_size {
+            self.ssh.cache_size = Some(cache_size.0);
+            self.note("ssh.cache_size", origin);
         }
         let mut lines = BTreeMap::new();
         let mut seen = |name: &NodeName, line: usize| match lines.insert(name.clone(), line) {

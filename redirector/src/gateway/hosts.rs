@@ -5,7 +5,7 @@
 //!        ◄── AgentUp { link: orders, channel } … AgentDown { problem } ──┘
 //! ```
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc::UnboundedSender, task::AbortHandle, time::timeout};
 
@@ -26,7 +26,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// there is none, and passes on what it says until it is gone. The last message says why; there
 /// is none if the task is aborted, which ends the connection and leaves the agent alone.
 pub(super) fn connect(
-    host: Host,
+    host: Arc<Host>,
     ssh: Ssh,
     gateway_id: String,
     core: UnboundedSender<Message>,
@@ -34,7 +34,7 @@ pub(super) fn connect(
     let task = tokio::spawn(async move {
         let problem = converse(&host, &ssh, &gateway_id, &core).await;
         // Fails only when the core is gone.
-        drop(core.send(Message::AgentDown { node: host.name, problem }));
+        drop(core.send(Message::AgentDown { node: host.name.clone(), problem }));
     });
     task.abort_handle()
 }

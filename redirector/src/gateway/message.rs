@@ -2,7 +2,10 @@
 
 use tokio::sync::{broadcast, mpsc::UnboundedSender, oneshot};
 
-use super::core::{Happening, progress::Watching};
+use super::{
+    core::{Happening, progress::Watching},
+    stage::{self, Staged},
+};
 use crate::{
     agent::protocol::{AttemptId, Ended, LogRecord, Order, Probed},
     config::{Host, Ssh},
@@ -139,6 +142,10 @@ pub(super) enum Message {
     AgentEnded { node: NodeName, ended: Box<Ended> },
     /// All that an attempt on another computer has written is in its log files here.
     OutputFetched { attempt: AttemptId },
+    /// What a command needs on another computer is there, or cannot be.
+    Staged { attempt: AttemptId, result: Result<Staged, stage::Problem> },
+    /// What an attempt has made on another computer is here, but for these problems.
+    Landed { attempt: AttemptId, problems: Vec<String> },
     /// An agent has looked for what jobs need.
     AgentProbed { node: NodeName, probed: Probed },
     /// An agent, or a program on its node, has something to say.

@@ -36,6 +36,7 @@ mod records;
 mod run_log;
 mod server;
 mod service;
+mod stage;
 mod token;
 mod whitelists;
 

@@ -40,6 +40,11 @@ impl Mapping {
         Self { paths: PathMap::new(&host.path_map), variables: variables.collect() }
     }
 
+    /// Whether a path is in a directory that is called differently there, so that it is there.
+    pub fn covers(&self, path: &[u8]) -> bool {
+        self.paths.covers(path)
+    }
+
     /// What a directory is called there.
     pub fn directory(&self, directory: &Text) -> Text {
         Text(self.paths.path(directory.as_bytes()).into_owned())

@@ -195,6 +195,9 @@ impl Core {
             self.pass_place(&ended);
         }
         let attempt = ended.attempt;
+        if self.has_to_land(attempt) {
+            return self.land(node, ended);
+        }
         let current = self.live.get_mut(&attempt.job).filter(|live| {
             live.agent().is_some() && live.attempt == attempt.number && live.state == State::Running
         });
@@ -261,7 +264,7 @@ impl Core {
         };
         self.fleet.is_awaiting(job)
             || self.assigned.contains(&job)
-            || self.live.get(&job).is_some_and(is_unbegun)
+            || self.live.get(&job).is_some_and(|live| is_unbegun(live) || live.is_being_staged())
     }
 
     pub(super) fn forget_assignment(&mut self, job: JobId) {
@@ -307,7 +310,7 @@ impl Core {
     /// Takes a job back that was granted resources of a node which it cannot have.
     pub(super) fn requeue(&mut self, job: JobId) {
         let Some(live) = self.live.get_mut(&job) else { return };
-        (live.state, live.node) = (State::Queued, None);
+        (live.state, live.node, live.staging) = (State::Queued, None, None);
         live.set_agent(None);
         let run = live.run;
         self.progress.requeued(run, job);

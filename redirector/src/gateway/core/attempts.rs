@@ -81,6 +81,7 @@ impl Core {
         live.set_agent(None);
         live.node = None;
         live.fetching = None;
+        live.staging = None;
         let why = outcome.reason().unwrap_or_else(|| format!("it ended as {outcome}"));
         let reason = format!("attempt {number} at job {job} failed and it is tried again: {why}");
         tracing::info!("{reason}");

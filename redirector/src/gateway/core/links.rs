@@ -1,10 +1,12 @@
 //! Connections to agents: made, lost, made again, given up.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Core, fleet::Link};
 use crate::{
-    config::Host,
     dispatcher::Event,
     gateway::{
         agents::{self, IfNone},
@@ -40,7 +42,7 @@ impl Core {
         match &mut node.host {
             None => agents::connect(name.clone(), state, messages, if_none),
             Some(remote) => {
-                let (host, ssh) = (Host::clone(&remote.host), self.setup.ssh.clone());
+                let (host, ssh) = (Arc::clone(&remote.host), self.setup.ssh.clone());
                 let gateway = self.setup.gateway_id.clone();
                 remote.connection = Some(hosts::connect(host, ssh, gateway, messages));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sites::Need;
+use super::{sites::Need, staged::Staging};
 use crate::{
     agent::protocol::Ended,
     dispatcher::Request,
@@ -38,6 +38,8 @@ pub(super) struct Live {
     pub given: Given,
     /// How its attempt ended on another computer, while its output is still being fetched.
     pub fetching: Option<Fetching>,
+    /// What of its files is where, if its node does not have those of this computer.
+    pub staging: Option<Staging>,
     /// Why it is to end before its time.
     pub ending: Option<Ending>,
     /// How it ended, while what it left behind is being ended.
@@ -129,6 +131,7 @@ impl Live {
             leaders: 0,
             given: Given::default(),
             fetching: None,
+            staging: None,
             ending: None,
             finished: None,
             waiters: Vec::new(),
@@ -211,6 +214,11 @@ impl Live {
         if let Runner::Client { placed: Some(placed), .. } = &mut self.runner {
             placed.may_run = may_run;
         }
+    }
+
+    /// Whether its agent is still being given its files.
+    pub(super) fn is_being_staged(&self) -> bool {
+        matches!(self.staging, Some(Staging::Sending(_)))
     }
 
     /// Whether everything is known that an agent needs to run it.

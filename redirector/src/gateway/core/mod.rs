@@ -29,6 +29,7 @@ mod purge;
 mod recovery;
 mod session;
 mod sites;
+mod staged;
 mod stall;
 mod submit;
 mod tally;
@@ -45,6 +46,7 @@ pub(super) use self::happenings::{Happening, What};
 use self::{fleet::Fleet, happenings::Happenings, journal::Journal, live::Live};
 use super::{
     message::{Failure, LeaseId, Message},
+    stage::Stages,
     token::Tokens,
 };
 use crate::{
@@ -123,6 +125,7 @@ struct Facts {
     /// Names this gateway's journal to agents.
     gateway_id: String,
     ssh: Ssh,
+    stages: Stages,
     idle_timeout: Option<Duration>,
     /// How long, and how many, finished runs are kept.
     retention: (Option<Duration>, Option<u64>),
@@ -148,6 +151,7 @@ impl Core {
         let own = fleet.own.clone();
         let mut core = Self {
             setup: Facts {
+                stages: Stages::new(&state),
                 state,
                 gateway_id: tokens.journal_id(),
                 ssh: settings.ssh,
@@ -286,6 +290,8 @@ impl Core {
             Message::AgentEnded { node, ended } => self.agent_ended(&node, *ended),
             Message::AttemptWithdrawn { attempt } => self.attempt_withdrawn(attempt),
             Message::OutputFetched { attempt } => self.output_fetched(attempt),
+            Message::Staged { attempt, result } => self.staged(attempt, result),
+            Message::Landed { attempt, problems } => self.landed(attempt, &problems),
             Message::AgentProbed { node, probed } => self.agent_probed(&node, probed),
             Message::AgentLog { node, record } => self.agent_log(&node, &record),
             Message::Log { token, record, reply } => drop(reply.send(self.job_log(&token, record))),

@@ -10,6 +10,7 @@ use super::{
     fleet::{Link, Node},
     live::Runner,
     sites::{self, Need},
+    staged::{self, Staging},
 };
 use crate::{
     agent::protocol::{Assignment, AttemptId, Order},
@@ -136,10 +137,16 @@ impl Core {
         let after = self.starts_after(job);
         let Some(live) = self.live.get(&job) else { return Ok(()) };
         let Some(name) = live.node.clone() else { return Ok(()) };
-        let Some(node) = self.fleet.get_mut(&name) else { return Ok(()) };
+        let Some(node) = self.fleet.get(&name) else { return Ok(()) };
         if node.instance() != live.agent() {
             return Ok(());
         }
+        if self.has_to_stage(job) {
+            return self.stage(job);
+        }
+        let (Some(live), Some(node)) = (self.live.get(&job), self.fleet.get_mut(&name)) else {
+            return Ok(());
+        };
         let beginning = live.beginning();
         let (spec, digest, entries) = match beginning {
             Some(beginning) => {
@@ -191,11 +198,12 @@ impl Core {
             cpus: live.given.cpus.clone(),
             time_limit: spec.time_limit,
             grace: GRACE.as_millis() as u64,
-            ..command_there(spec, node)
+            ..staged::in_its_tree(live, command_there(spec, node))
         };
         node.order(Order::Start(Box::new(assignment)));
         if let Some(live) = self.live.get_mut(&job) {
             live.set_may_run(true);
+            live.staging = live.staging.is_some().then_some(Staging::Told);
         }
         self.fetch_output(job);
         Ok(())
