@@ -1,7 +1,7 @@
 //! Job tokens: `NUMBER.MAC`, derived from a secret in the journal, so that nothing
 //! needs to be stored for them and they stay valid across gateways.
 
-use crate::model::JobId;
+use crate::{model::JobId, random};
 
 /// Makes and checks tokens.
 pub(super) struct Tokens {
@@ -15,10 +15,8 @@ impl Tokens {
 
     /// Names this journal, so that agents on shared computers are told apart.
     pub(super) fn journal_id(&self) -> String {
-        blake3::derive_key("redirector 2026 name of a journal", &self.secret)[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        let name = blake3::derive_key("redirector 2026 name of a journal", &self.secret);
+        random::hex(&name[..8])
     }
 
     /// The token of `job`.

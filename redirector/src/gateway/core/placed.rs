@@ -9,7 +9,7 @@ use super::{
     Core,
     fleet::{Link, Node},
     live::Runner,
-    sites::{self, Need},
+    sites::{self, Finding, Need},
     staged::{self, Staging},
 };
 use crate::{
@@ -92,7 +92,7 @@ impl Core {
         let attempt = live.attempt;
         let lease = live.lease().cloned();
         let is_detached = live.is_detached();
-        let recorded = self.attempt_ended(job, outcome, usage.clone(), at);
+        let recorded = self.attempt_ended(job, outcome, usage, at);
         let (false, Some(_), Some(lease)) = (is_detached, recorded, lease) else { return };
         let Some(outcome) = self.unjournalled.get(&job).cloned() else { return };
         let usage = usage.unwrap_or_default();
@@ -148,25 +148,21 @@ impl Core {
             return Ok(());
         };
         let beginning = live.beginning();
-        let (spec, digest, entries) = match beginning {
-            Some(beginning) => {
-                let Some(spec) = self.journal.store().spec(job)? else { return Ok(()) };
-                let entries = on_node(node, &beginning.environment);
-                (spec, digest(&entries), Some(entries))
-            }
-            None => {
-                let Some(recipe) = self.journal.store().recipe(job)? else { return Ok(()) };
-                (recipe.spec, recipe.environment, None)
-            }
+        let (spec, digest, entries) = if let Some(beginning) = beginning {
+            let Some(spec) = self.journal.store().spec(job)? else { return Ok(()) };
+            let entries = on_node(node, &beginning.environment);
+            (spec, digest(&entries), Some(entries))
+        } else {
+            let Some(recipe) = self.journal.store().recipe(job)? else { return Ok(()) };
+            (recipe.spec, recipe.environment, None)
         };
         let environment = random::hex(&digest);
         if node.lacks_environment(&environment) {
-            let entries = match entries {
-                Some(entries) => entries,
-                None => {
-                    let whole = self.journal.store().whole_environment(job, &digest)?;
-                    on_node(node, &whole.ok_or(store::Error::NoEnvironment { job })?)
-                }
+            let entries = if let Some(entries) = entries {
+                entries
+            } else {
+                let whole = self.journal.store().whole_environment(job, &digest)?;
+                on_node(node, &whole.ok_or(store::Error::NoEnvironment { job })?)
             };
             node.order(Order::Environment { digest: environment.clone(), entries });
         }
@@ -216,9 +212,12 @@ fn command_there(spec: Spec, node: &Node) -> Assignment {
         let Spec { program, argv, directory, .. } = spec;
         return Assignment { program, argv, directory, ..Assignment::default() };
     };
-    let found = sites::program_there(&Need::of(&spec), node).flatten();
+    let found = sites::program_there(&Need::of(&spec), node);
     Assignment {
-        program: found.unwrap_or_else(|| remote.mapping.program(&spec.program)),
+        program: match found {
+            Finding::Found(program) => program,
+            Finding::Missing | Finding::NotKnown => remote.mapping.program(&spec.program),
+        },
         argv: spec.argv.iter().map(|argument| remote.mapping.argument(argument)).collect(),
         directory: remote.mapping.directory(&spec.directory),
         setup: remote.host.setup.as_deref().map(Text::from),

@@ -61,6 +61,20 @@ pub(super) struct Unsettled {
     none: BTreeSet<JobId>,
 }
 
+/// What a node was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding<T> {
+    Found(T),
+    Missing,
+    NotKnown,
+}
+
+impl<T> Finding<T> {
+    fn is_known(&self) -> bool {
+        !matches!(self, Self::NotKnown)
+    }
+}
+
 /// Whether a node can run a job.
 enum Verdict {
     Yes,
@@ -106,15 +120,12 @@ impl Knowledge {
         *self = Self::default();
     }
 
-    fn program(&self, program: &Text) -> Option<&(Option<Text>, Instant)> {
-        self.programs.get(program).filter(|(found, at)| found.is_some() || at.elapsed() < ASK_AGAIN)
+    fn program(&self, program: &Text) -> Finding<Text> {
+        finding(self.programs.get(program))
     }
 
-    fn directory(&self, directory: &Text) -> Option<Option<Identity>> {
-        let known = self.directories.get(directory);
-        known
-            .filter(|(found, at)| found.is_some() || at.elapsed() < ASK_AGAIN)
-            .map(|(found, _)| *found)
+    fn directory(&self, directory: &Text) -> Finding<Identity> {
+        finding(self.directories.get(directory))
     }
 
     fn note(&mut self, probed: Probed) {
@@ -136,6 +147,15 @@ impl Knowledge {
     }
 }
 
+/// What there is to be found, as far as it counts still.
+fn finding<T: Clone>(known: Option<&(Option<T>, Instant)>) -> Finding<T> {
+    match known {
+        Some((Some(found), _)) => Finding::Found(found.clone()),
+        Some((None, at)) if at.elapsed() < ASK_AGAIN => Finding::Missing,
+        _ => Finding::NotKnown,
+    }
+}
+
 /// The names by which a program is looked for on a host: the path it has there if it is where it
 /// is here, else its name.
 fn names(program: &Text) -> [Text; 2] {
@@ -144,19 +164,18 @@ fn names(program: &Text) -> [Text; 2] {
     [program.clone(), Text::from(name)]
 }
 
-/// Where a job's program is on a host; `None` if that is not known yet.
-pub(super) fn program_there(need: &Need, node: &Node) -> Option<Option<Text>> {
-    let remote = node.host.as_ref()?;
-    let names = names(&remote.mapping.program(&need.program));
+/// Where a job's program is on a host.
+pub(super) fn program_there(need: &Need, node: &Node) -> Finding<Text> {
+    let Some(remote) = &node.host else { return Finding::NotKnown };
     let mut is_all_known = true;
-    for name in &names {
+    for name in &names(&remote.mapping.program(&need.program)) {
         match node.knowledge.program(name) {
-            Some((Some(found), _)) => return Some(Some(found.clone())),
-            Some((None, _)) => {}
-            None => is_all_known = false,
+            found @ Finding::Found(_) => return found,
+            Finding::Missing => {}
+            Finding::NotKnown => is_all_known = false,
         }
     }
-    is_all_known.then_some(None)
+    if is_all_known { Finding::Missing } else { Finding::NotKnown }
 }
 
 impl Core {
@@ -300,29 +319,32 @@ impl Core {
         let stages = placement.stage || remote.host.stage;
         if !stages {
             let there = remote.mapping.directory(&need.directory);
-            let Some(found) = node.knowledge.directory(&there) else { return Verdict::NotKnown };
-            let Some(found) = found else {
-                return Verdict::No(format!("it has no directory {}", there.to_string_lossy()));
+            let found = match node.knowledge.directory(&there) {
+                Finding::Found(found) => found,
+                Finding::NotKnown => return Verdict::NotKnown,
+                Finding::Missing => {
+                    let there = there.to_string_lossy();
+                    return Verdict::No(format!("it has no directory {there}"));
+                }
             };
             if there == need.directory {
-                let Some(here) = self.fleet.own().knowledge.directory(&there) else {
-                    return Verdict::NotKnown;
-                };
-                if !here.is_some_and(|here| here.is_same(found)) {
-                    return Verdict::No(format!(
-                        "its {} is another directory",
-                        there.to_string_lossy()
-                    ));
+                match self.fleet.own().knowledge.directory(&there) {
+                    Finding::Found(here) if here.is_same(found) => {}
+                    Finding::NotKnown => return Verdict::NotKnown,
+                    Finding::Found(_) | Finding::Missing => {
+                        let there = there.to_string_lossy();
+                        return Verdict::No(format!("its {there} is another directory"));
+                    }
                 }
             }
         }
         match program_there(need, node) {
-            None => Verdict::NotKnown,
-            Some(None) => {
+            Finding::NotKnown => Verdict::NotKnown,
+            Finding::Missing => {
                 let program = need.program.to_string_lossy();
                 Verdict::No(format!("it has no program {program}"))
             }
-            Some(Some(_)) => Verdict::Yes,
+            Finding::Found(_) => Verdict::Yes,
         }
     }
 
@@ -336,14 +358,11 @@ impl Core {
             }
             let programs = names(&remote.mapping.program(&need.program));
             let programs: Vec<_> =
-                programs.into_iter().filter(|it| node.knowledge.program(it).is_none()).collect();
+                programs.into_iter().filter(|it| !node.knowledge.program(it).is_known()).collect();
             let directory = remote.mapping.directory(&need.directory);
             is_own_asked |= directory == need.directory;
-            let directories = if node.knowledge.directory(&directory).is_none() {
-                vec![directory]
-            } else {
-                Vec::new()
-            };
+            let mut directories = vec![directory];
+            directories.retain(|it| !node.knowledge.directory(it).is_known());
             let programs = node.knowledge.unasked(programs);
             let directories = node.knowledge.unasked(directories);
             if !programs.is_empty() || !directories.is_empty() {
@@ -359,7 +378,7 @@ impl Core {
     fn look_here(&mut self, directory: Text) {
         let own = self.fleet.own.clone();
         let Some(node) = self.fleet.get_mut(&own) else { return };
-        if node.knowledge.directory(&directory).is_some() {
+        if node.knowledge.directory(&directory).is_known() {
             return;
         }
         let directories = node.knowledge.unasked(vec![directory]);
