@@ -28,7 +28,8 @@ missing_packages() {
     local wanted=(gcc libc6-dev ca-certificates bwa samtools bcftools python3 python3-venv)
     if [ "$what_for" = tests ]; then
         wanted+=(make ninja-build dash zsh perl ruby gawk tcl parallel r-base-core musl-tools
-            binutils-aarch64-linux-gnu strace procps task-spooler)
+            binutils-aarch64-linux-gnu strace procps task-spooler
+            openssh-server openssh-client iproute2)
         # Often installed in other ways than by these packages.
         command -v node >/dev/null || wanted+=(nodejs)
         { command -v java && command -v javac; } >/dev/null || wanted+=(openjdk-17-jdk-headless)
@@ -61,6 +62,12 @@ install_packages() {
     fi
     say "installing ${missing[*]}"
     update_package_lists
+    # The hosts of the tests start an sshd each; this computer is not to be one of them.
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+        policy_is_ours=yes
+    fi
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 \
         install --no-install-recommends "${missing[@]}" </dev/null >"$log" 2>&1 ||
         fail "apt-get install failed: $(tail -n 20 "$log")"
@@ -89,7 +96,14 @@ command -v apt-get >/dev/null ||
 command -v cargo >/dev/null || [ -x "$HOME/.cargo/bin/cargo" ] ||
     fail "there is no Rust toolchain; https://rustup.rs tells how to install one"
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# What packages ask whether they may start their services (101: they may not).
+policy=/usr/sbin/policy-rc.d
+policy_is_ours=no
+clean_up() {
+    rm -f "$log"
+    if [ "$policy_is_ours" = yes ]; then rm -f "$policy"; fi
+}
+trap clean_up EXIT
 install_packages
 install_snakemake
 say "everything for the $what_for is installed"
