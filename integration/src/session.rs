@@ -15,6 +15,7 @@ use crate::{
     artefacts::Artefacts,
     finish::{Finished, finish},
     jobs::Job,
+    lab::{Head, HostSettings, Lab},
     processes,
     programs::search_path,
     watched::{self, Watched},
@@ -57,6 +58,8 @@ impl Default for Settings {
 pub struct Session {
     root: TempDir,
     artefacts: Artefacts,
+    /// Where everything runs; none: on the machine itself.
+    head: Option<Head>,
 }
 
 impl Session {
@@ -76,12 +79,33 @@ impl Session {
     /// As [`Session::new`].
     pub fn with_settings(whitelist: &str, settings: Settings) -> Self {
         // Not below $TMPDIR: the path of the gateway's Unix socket must stay below 108 bytes.
+        Self::in_directory(Path::new("/tmp"), None, whitelist, settings)
+    }
+
+    /// As [`Session::new`], for a gateway that runs on the head of `lab` and reaches its hosts.
+    ///
+    /// # Panics
+    ///
+    /// As [`Session::new`].
+    pub fn on_lab(lab: &Lab, whitelist: &str, hosts: &HostSettings) -> Self {
+        let head = Some(lab.head().clone());
+        let session = Self::in_directory(&lab.directory(), head, whitelist, Settings::default());
+        session.append_configuration(&lab.configuration(hosts));
+        session
+    }
+
+    fn in_directory(
+        parent: &Path,
+        head: Option<Head>,
+        whitelist: &str,
+        settings: Settings,
+    ) -> Self {
         let mut root = tempfile::Builder::new()
             .prefix("rdtest-")
-            .tempdir_in("/tmp")
-            .expect("/tmp can be written to");
+            .tempdir_in(parent)
+            .expect("the directory can be written to");
         root.disable_cleanup(env::var_os("REDIRECTOR_TEST_KEEP").is_some_and(|value| value == "1"));
-        let session = Self { root, artefacts: Artefacts::find() };
+        let session = Self { root, artefacts: Artefacts::find(), head };
         for directory in ["home", "work", "tmp", "state"] {
             fs::create_dir(session.root.path().join(directory)).expect("just made its parent");
         }
@@ -98,6 +122,18 @@ impl Session {
     ///
     /// When the session's directory is not writable.
     pub fn configure_node(&self, lines: &str) {
+        let written = fs::read_to_string(self.configuration()).expect("written by `new`");
+        let with_lines = written.replacen("[node]\n", &format!("[node]\n{lines}"), 1);
+        fs::write(self.configuration(), with_lines).expect("the directory is writable");
+    }
+
+    /// Adds `lines` to the end of the configuration; a gateway that runs already does not hear of
+    /// it.
+    ///
+    /// # Panics
+    ///
+    /// When the session's directory is not writable.
+    pub fn append_configuration(&self, lines: &str) {
         let written = fs::read_to_string(self.configuration()).expect("written by `new`");
         fs::write(self.configuration(), written + lines).expect("the directory is writable");
     }
@@ -208,6 +244,9 @@ impl Session {
             .env("TERM", "dumb")
             .env("PROBE_MARK", "a mark")
             .stdin(Stdio::null());
+        if let Some(head) = &self.head {
+            head.enter(&mut command);
+        }
         command
     }
 

@@ -38,6 +38,11 @@ impl Watched {
         Some(Self { pid: Pid::from_raw(pid), descriptor })
     }
 
+    /// The descriptor by which it is watched: a pidfd.
+    pub(crate) fn into_descriptor(self) -> OwnedFd {
+        self.descriptor
+    }
+
     /// Its process id.
     pub fn pid(&self) -> Pid {
         self.pid
