@@ -16,6 +16,7 @@ use crate::{
     finish::{Finished, finish},
     jobs::Job,
     lab::{Head, HostSettings, Lab},
+    nodes::Node,
     processes,
     programs::search_path,
     watched::{self, Watched},
@@ -314,6 +315,18 @@ impl Session {
             .expect_success("redirector jobs --all --json");
         serde_json::from_slice(&listing.stdout)
             .unwrap_or_else(|error| panic!("not a list of jobs: {error}\n{}", listing.text()))
+    }
+
+    /// The computers of this session, the gateway's own first.
+    ///
+    /// # Panics
+    ///
+    /// When the list cannot be read.
+    #[track_caller]
+    pub fn nodes(&self) -> Vec<Node> {
+        let listing = self.ask(["nodes", "--json"]).expect_success("redirector nodes --json");
+        serde_json::from_slice(&listing.stdout)
+            .unwrap_or_else(|error| panic!("not a list of nodes: {error}\n{}", listing.text()))
     }
 
     /// The records of what the whitelist made jobs, without the runs around them.
