@@ -34,6 +34,9 @@ pub struct Job {
     pub signal: Option<i32>,
     /// Why it ended, where that is not the command's own doing.
     pub reason: Option<String>,
+    /// The computer that it runs or ran on; none before it was given one.
+    #[serde(default)]
+    pub node: Option<String>,
     /// The tries at running it. Listings leave them out, `redirector show` has them.
     pub attempts: Vec<Attempt>,
     /// When its resources were granted, in milliseconds since 1970.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 pub struct Node {
     /// Its name.
     pub node: String,
-    /// Whether it takes jobs: `open`, `connecting`, `away`, `draining`.
+    /// Whether it takes jobs: `up`, `connecting`, `unreachable`, `lost`, `draining`.
     pub state: String,
     /// Why it cannot be reached.
     #[serde(default)]
@@ -16,7 +16,7 @@ pub struct Node {
 
 impl Node {
     /// Whether jobs can be started there.
-    pub fn is_open(&self) -> bool {
-        self.state == "open"
+    pub fn is_up(&self) -> bool {
+        self.state == "up"
     }
 }

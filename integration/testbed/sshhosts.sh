@@ -67,10 +67,16 @@ start_sshd() { # HOST
         fail "sshd does not start on $1"
 }
 
+# Returns when it is gone: else somebody might connect to what is being closed.
 kill_sshd() { # HOST
     in_host "$1" bash -c '
-        [ ! -e /run/sshd.listener ] || kill -KILL "$(cat /run/sshd.listener)"
-        rm -f /run/sshd.listener'
+        [ -e /run/sshd.listener ] || exit 0
+        python3 -c "$1" "$(cat /run/sshd.listener)"
+        rm -f /run/sshd.listener' kill '
+import os, select, signal, sys
+process = os.pidfd_open(int(sys.argv[1]))
+signal.pidfd_send_signal(process, signal.SIGKILL)
+select.select([process], [], [])'
 }
 
 kill_sessions() { # HOST

@@ -3,4 +3,18 @@
 //!
 //! Each file has one subject.
 
+mod agent;
+mod bad_hosts;
+mod cluster;
+mod endings;
+mod frozen;
 mod lab;
+mod link;
+mod lost_hosts;
+mod no_room;
+mod pipelines;
+mod placement;
+mod signals;
+mod stream;
+mod streams;
+mod surroundings;
