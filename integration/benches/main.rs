@@ -12,6 +12,7 @@ mod clients;
 mod crowd;
 mod detached;
 mod gateway;
+mod hosts;
 mod latency;
 mod machine;
 mod random;
@@ -30,13 +31,14 @@ use workbench::{Effort, Workbench};
 
 type Group = (&'static str, fn(&Workbench) -> Vec<section::Section>);
 
-const GROUPS: [Group; 6] = [
+const GROUPS: [Group; 7] = [
     ("start-cost", start_cost::sections),
     ("latency", latency::sections),
     ("throughput", throughput::sections),
     ("clients", clients::sections),
     ("detached", detached::sections),
     ("crowd", crowd::sections),
+    ("hosts", hosts::sections),
 ];
 
 fn main() -> ExitCode {

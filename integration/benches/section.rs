@@ -63,6 +63,8 @@ pub(crate) enum Bound {
     AtLeast(f64),
     /// In the quantity's own unit.
     ValueAtMost(f64),
+    /// So much more than the baseline's value, in the quantity's own unit.
+    AboveBaselineAtMost(f64),
 }
 
 impl Bound {
@@ -71,6 +73,7 @@ impl Bound {
             Self::AtMost(limit) => cell.ratio.median <= limit,
             Self::AtLeast(limit) => cell.ratio.median >= limit,
             Self::ValueAtMost(limit) => cell.value.median <= limit,
+            Self::AboveBaselineAtMost(limit) => cell.above_baseline.median <= limit,
         }
     }
 }
@@ -80,6 +83,7 @@ impl fmt::Display for Bound {
         match self {
             Self::AtMost(limit) => write!(formatter, "≤ {limit}"),
             Self::ValueAtMost(limit) => write!(formatter, "itself ≤ {limit}"),
+            Self::AboveBaselineAtMost(limit) => write!(formatter, "above baseline ≤ {limit}"),
             Self::AtLeast(limit) => write!(formatter, "≥ {limit}"),
         }
     }
@@ -224,6 +228,8 @@ struct Cell {
     value: Estimate,
     /// To the baseline's value in the same round.
     ratio: Estimate,
+    /// What is left when that value is taken away.
+    above_baseline: Estimate,
     target: Option<Bound>,
 }
 
@@ -234,11 +240,15 @@ impl Cell {
         (baseline, baseline_jobs): (&[Sample], usize),
         target: Option<Bound>,
     ) -> Self {
-        let ratio = |(own, baseline)| quantity.of(own, jobs) / quantity.of(baseline, baseline_jobs);
+        let pairs = own.iter().zip(baseline);
+        let pairs: Vec<(f64, f64)> = pairs
+            .map(|(own, baseline)| (quantity.of(own, jobs), quantity.of(baseline, baseline_jobs)))
+            .collect();
         Self {
             quantity,
-            value: Estimate::of(own.iter().map(|sample| quantity.of(sample, jobs))),
-            ratio: Estimate::of(own.iter().zip(baseline).map(ratio)),
+            value: Estimate::of(pairs.iter().map(|(own, _)| *own)),
+            ratio: Estimate::of(pairs.iter().map(|(own, baseline)| own / baseline)),
+            above_baseline: Estimate::of(pairs.iter().map(|(own, baseline)| own - baseline)),
             target,
         }
     }

@@ -6,34 +6,57 @@ use std::{
     path::Path,
     process::Command,
     sync::Arc,
+    thread,
 };
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    sched::{CloneFlags, setns},
+    unistd::Pid,
+};
 
 use crate::Watched;
 
 /// A network and a host name; everything else is the machine's.
 #[derive(Clone)]
 pub(crate) struct Head {
+    pid: Pid,
     process: Arc<OwnedFd>,
 }
+
+const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNET.union(CloneFlags::CLONE_NEWUTS);
 
 impl Head {
     /// The head of the lab in `directory`.
     pub(super) fn of(directory: &Path) -> Self {
         let pid = fs::read_to_string(directory.join("sshhosts/run/head.pid"));
         let pid = pid.expect("a lab has a head").trim().parse().expect("a process id");
-        let process = Watched::new(pid).expect("the head lives as long as its lab");
-        Self { process: Arc::new(process.into_descriptor()) }
+        Self::of_process(pid)
+    }
+
+    /// The network and host name that a process has.
+    pub(super) fn of_process(pid: i32) -> Self {
+        let process = Watched::new(pid).expect("the process lives as long as the namespaces");
+        Self { pid: process.pid(), process: Arc::new(process.into_descriptor()) }
+    }
+
+    /// The process that has them.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Does something there, in a thread of its own.
+    pub(super) fn within<Result: Send>(&self, act: impl FnOnce() -> Result + Send) -> Result {
+        let act = || {
+            setns(&*self.process, NAMESPACES).expect("root may enter namespaces");
+            act()
+        };
+        thread::scope(|scope| scope.spawn(act).join()).expect("no panic but the one above")
     }
 
     /// Has `command`, and all that comes of it, run on the head.
     pub(crate) fn enter(&self, command: &mut Command) {
         let process = Arc::clone(&self.process);
-        let enter = move || {
-            setns(&*process, CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWUTS)
-                .map_err(io::Error::from)
-        };
+        let enter = move || setns(&*process, NAMESPACES).map_err(io::Error::from);
         // SAFETY: between fork and exec the closure makes one system call, and neither allocates
         // nor takes a lock.
         unsafe { command.pre_exec(enter) };

@@ -31,6 +31,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{BufRead, BufReader, Read},
+    net::{IpAddr, TcpListener, TcpStream},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -182,6 +183,31 @@ impl Lab {
     /// Has `command`, and all that comes of it, run on the head.
     pub fn enter(&self, command: &mut Command) {
         self.head.enter(command);
+    }
+
+    /// What to put before a command to have it run on the head.
+    pub fn head_prefix(&self) -> Vec<String> {
+        let pid = self.head.pid().to_string();
+        ["nsenter", "--target", &pid, "--net", "--uts", "--"].map(str::to_owned).into()
+    }
+
+    /// A TCP connection from the head to a host: the head's end, and the host's.
+    ///
+    /// # Panics
+    ///
+    /// When the host is down.
+    #[track_caller]
+    pub fn connect(&self, host: &str) -> (TcpStream, TcpStream) {
+        let first = self.first_process(host).expect("the host is up");
+        let there = Head::of_process(first.parse().expect("a process id"));
+        let address = self.on(host, "hostname", &["--all-ip-addresses"]).text();
+        let address: IpAddr = address.trim().parse().expect("a host has one address");
+        let listener = there.within(|| TcpListener::bind((address, 0)));
+        let listener = listener.expect("the host has free ports");
+        let port = listener.local_addr().expect("just bound").port();
+        let here = self.head.within(|| TcpStream::connect((address, port)));
+        let here = here.expect("the host can be reached");
+        (here, listener.accept().expect("the head has connected").0)
     }
 
     /// The part of `redirector.toml` by which a gateway on the head reaches the hosts. All of them

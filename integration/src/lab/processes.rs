@@ -109,7 +109,7 @@ impl Lab {
     }
 
     /// The number that its first process has on the machine; `None`: the host is down.
-    fn first_process(&self, host: &str) -> Option<String> {
+    pub(super) fn first_process(&self, host: &str) -> Option<String> {
         let pid = fs::read_to_string(self.state().join(format!("run/host.{host}.pid"))).ok()?;
         Some(pid.trim().to_owned())
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::fs::PermissionsExt,
     process::Stdio,
     time::Instant,
@@ -118,6 +118,13 @@ fn a_delayed_cable_is_late_in_both_directions() {
     ssh(&lab, "h1", "true").expect_success("a slow host");
     // TCP's handshake, the versions, the keys and the command: four round trips at least.
     assert!(start.elapsed().as_millis() >= 400, "{:?}", start.elapsed());
+    let (mut here, mut there) = lab.connect("h1");
+    let start = Instant::now();
+    here.write_all(b"x").expect("the host reads");
+    there.read_exact(&mut [0]).expect("the head has written");
+    there.write_all(b"y").expect("the head reads");
+    here.read_exact(&mut [0]).expect("the host has written");
+    assert!(start.elapsed().as_millis() >= 100, "{:?}", start.elapsed());
     lab.undelay("h1");
     ssh(&lab, "h1", "true").expect_success("a host as before");
 }

@@ -1,7 +1,7 @@
 //! Hosts that go down with jobs on them: those are tried again elsewhere if their rule says so, and
 //! a host that comes back takes jobs again.
 
-use integration::{Attempt, HostSettings, Lab, Listener, Running, Session, Way, Witness, begin};
+use integration::{Attempt, HostSettings, Lab, Listener, Running, Way, Witness};
 
 use crate::cluster::{Cluster, assert_says};
 
