@@ -329,3 +329,27 @@ fn an_agent_that_cannot_be_started_is_tried_again() {
     until("the job has run", || state(&session, &id) == "finished");
     assert_eq!(record(&session, &id)["exit_code"], 0);
 }
+
+/// On the gateway's own computer the records go the other way, and end the same.
+#[test]
+fn records_of_jobs_are_kept_beside_their_output() {
+    let session = Session::new("");
+    let redirector = session.artefacts().redirector.display().to_string();
+    let script = format!("echo out; {redirector} log --field n=3 low on beads; exit 4");
+    let submitted = session.ask(["submit", "--", "sh", "-c", &script]).expect_success("submit");
+    let id = submitted.text().trim().to_owned();
+    session.ask(["wait", &id]);
+    let lines = session.ask(["logs", "--lines", &id]).expect_success("logs --lines").text();
+    let mut lines: Vec<_> =
+        lines.lines().map(|line| line.split_once(' ').expect("a head").1).collect();
+    assert_eq!((lines[0], lines[3]), ("[started]", "[ended: exited(4)]"), "{lines:?}");
+    lines.sort_unstable();
+    assert_eq!(lines[1..3], ["[info] low on beads n=3", "[started]"], "{lines:?}");
+    let records = session.state().join(format!("output/0/{id}.1.log"));
+    assert!(records.exists());
+    session.ask(["purge", "--keep", "0"]).expect_success("purge");
+    assert!(!records.exists(), "purged with the output");
+    let outside = session.ask(["log", "x"]);
+    assert_eq!(outside.status.code(), Some(125), "{outside}");
+    assert!(outside.complaint().contains("$REDIRECTOR_TOKEN is not set"), "{outside}");
+}

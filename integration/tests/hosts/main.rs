@@ -12,6 +12,7 @@ mod lab;
 mod link;
 mod lost_hosts;
 mod no_room;
+mod output;
 mod pipelines;
 mod placement;
 mod signals;
