@@ -105,7 +105,7 @@ fn pieces_that_are_written_together_arrive_in_their_order() {
         let mut here = channel.open("/take").await.unwrap();
         let pieces = [vec![1; 5], vec![2; 3 << 20], Vec::new(), vec![3; 1 << 20]];
         let mut there = taken.recv().await.unwrap();
-        let (_, received) = tokio::join!(
+        let ((), received) = tokio::join!(
             async {
                 let mut slices = pieces.each_ref().map(|piece| io::IoSlice::new(piece));
                 let mut rest = &mut slices[..];
