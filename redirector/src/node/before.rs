@@ -11,7 +11,7 @@
 //!
 //! It would else take what one job was given for all that the computer has.
 
-use std::{env, process::Command};
+use std::{env, ffi::OsStr, os::unix::ffi::OsStrExt, process::Command};
 
 use nix::{
     sched::{CpuSet, sched_setaffinity},
@@ -32,10 +32,12 @@ pub fn kept(name: &[u8], value: Option<&[u8]>) -> (Vec<u8>, Vec<u8>) {
 /// Gives `command`, which is to be a gateway, the environment that this process would have
 /// outside of any job; and this process, from which it inherits them, its cpus.
 pub fn restore(command: &mut Command) {
-    for (variable, kept) in env::vars() {
-        let Some(name) = variable.strip_prefix(PREFIX) else { continue };
-        match kept.strip_prefix('=') {
-            Some(value) => command.env(name, value),
+    // Neither names nor values need be text.
+    for (variable, kept) in env::vars_os() {
+        let Some(name) = variable.as_bytes().strip_prefix(PREFIX.as_bytes()) else { continue };
+        let name = OsStr::from_bytes(name);
+        match kept.as_bytes().strip_prefix(b"=") {
+            Some(value) => command.env(name, OsStr::from_bytes(value)),
             None => command.env_remove(name),
         };
     }
