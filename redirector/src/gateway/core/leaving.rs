@@ -1,21 +1,59 @@
 //! How the gateway is, whether it is needed, and how it ends.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     Core,
     live::{Live, Runner},
 };
 use crate::{
-    gateway::{message::Failure, processes},
+    agent::protocol::{Order, Probe},
+    gateway::{
+        message::{Failure, Message},
+        processes,
+    },
     model::State,
     protocol::Status,
 };
 
+/// How long agents may take to hear what was said last.
+const PARTING: Duration = Duration::from_secs(1);
+
 impl Core {
+    /// Returns when the agents have heard everything: an end whose acknowledgement is lost with
+    /// this process would have its agent start another gateway. Those on hosts leave, if they
+    /// have nothing to do.
+    pub(super) async fn part_with_agents(&mut self, messages: &mut UnboundedReceiver<Message>) {
+        let mut waiting = BTreeSet::new();
+        for (name, node) in self.fleet.all().filter(|(_, node)| node.is_up()) {
+            // The answer to a question tells that all before it was heard.
+            node.order(Order::Probe(Probe::default()));
+            if node.host.is_some() && !self.has_jobs_on(name) {
+                node.order(Order::Leave);
+            }
+            waiting.insert(name.clone());
+        }
+        let all_heard = async {
+            while !waiting.is_empty() {
+                match messages.recv().await {
+                    Some(Message::AgentProbed { node, .. } | Message::AgentDown { node, .. }) => {
+                        waiting.remove(&node);
+                    }
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+        };
+        // An agent that cannot be reached is told by the next gateway.
+        let _in_time = tokio::time::timeout(PARTING, all_heard).await;
+    }
+
     pub(super) fn may_leave(&self) -> bool {
         self.setup.idle_timeout.is_some() && self.live.is_empty() && self.commit_at.is_none()
     }

@@ -237,6 +237,7 @@ impl Core {
                 }
             }
         }
+        self.part_with_agents(&mut messages).await;
     }
 
     fn handle(&mut self, message: Message) {
