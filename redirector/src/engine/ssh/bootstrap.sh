@@ -20,7 +20,7 @@ usable() {
   top=$1/redirector-$user; place=$top/bin/$digest;
   said=$(mkdir -p "$place" 2>&1) || { no "$1" "$said"; return 1; };
   ours "$top" || { no "$1" "$top belongs to somebody else"; return 1; };
-  said=$({ printf "#\041/bin/sh\nexit 0\n" >"$place/$mark" && chmod 700 "$place/$mark"; } 2>&1)
+  said=$({ printf "#\041/bin/sh\nexit 0\n" | cat >"$place/$mark" && chmod 700 "$place/$mark"; } 2>&1)
     || { rm -f "$place/$mark"; no "$1" "$said"; return 1; };
   said=$("$place/$mark" </dev/null 2>&1);
   ran=$?;
