@@ -237,10 +237,13 @@ impl Link {
         line
     }
 
-    /// The next report, which is of an attempt's end.
+    /// The next report but for records of a log, which is of an attempt's end.
     #[track_caller]
     pub(crate) fn ended(&mut self) -> Value {
-        let report = self.hear();
+        let mut report = self.hear();
+        while report["log"].is_object() {
+            report = self.hear();
+        }
         let ended = &report["ended"];
         assert!(ended.is_object(), "{report}");
         ended.clone()

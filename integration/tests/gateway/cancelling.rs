@@ -66,6 +66,10 @@ fn a_whole_run() {
     }
     let finished = client.finish();
     assert!(!finished.status.success(), "{finished}");
+    // What a job has left behind is ended before the job is, which may be after its run.
+    for job in session.jobs() {
+        session.ask(["wait", &job.id.to_string()]);
+    }
     for job in session.jobs() {
         assert_eq!(job.ending(), "cancelled", "{job:?}");
     }

@@ -182,7 +182,7 @@ fn read(session: &Session, name: &str) -> String {
 
 #[test]
 fn a_repeated_attempt_finds_files_as_the_first_one_did() {
-    let session = Session::new("sh\n");
+    let session = Session::new("sh * retries=1\n");
     let gateway = FakeGateway::listen(&session);
     write(&session, "in", "one\ntwo\n");
     let client = start(&session, &format!("{FAILS_ONCE} <in >out"));
@@ -195,7 +195,7 @@ fn a_repeated_attempt_finds_files_as_the_first_one_did() {
 /// Only what is sure to be this job's own is taken back.
 #[test]
 fn files_that_others_write_to_are_left_alone() {
-    let session = Session::new("sh\n");
+    let session = Session::new("sh * retries=1\n");
     let gateway = FakeGateway::listen(&session);
     write(&session, "in", "one\n");
     write(&session, "log", "before\n");
@@ -223,7 +223,7 @@ fn files_that_others_write_to_are_left_alone() {
 /// with the attempt that it is of.
 #[test]
 fn an_outcome_is_repeated_with_its_attempt() {
-    let session = Session::new("sh\n");
+    let session = Session::new("sh * retries=1\n");
     let gateway = FakeGateway::listen(&session);
     write(&session, "in", "one\n");
     let client = start(&session, &format!("{FAILS_ONCE} <in >out"));
