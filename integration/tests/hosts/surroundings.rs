@@ -96,7 +96,9 @@ fn setup_lines() {
     let mut command = cluster.session().command(Way::Preloaded, "env", ["tell", "environment"]);
     let told = finish(&mut command).expect_success("tell");
     assert!(told.text().split('\0').any(|it| it == "PREPARED=h1 is ready"), "{told}");
-    cluster.assert_same("arguments", "env tell arguments 'a  b' '' \"$(printf 'c\\nd')\"", 1);
+    // By its path, which is all that a shell without 'exec -a' can call it.
+    let script = "env \"$(command -v tell)\" arguments 'a  b' '' \"$(printf 'c\\nd')\"";
+    cluster.assert_same("arguments", script, 1);
 }
 
 /// That is the host's fault and not the command's.
