@@ -6,7 +6,7 @@ use super::{
     live::{Ending, Live},
 };
 use crate::{
-    dispatcher::Event,
+    dispatcher::{Candidates, Event},
     model::{Cause, JobId, Outcome, Resources, Retries, State, Timestamp, Usage},
     protocol::GatewayMessage,
     store::Write,
@@ -79,6 +79,13 @@ impl Core {
             live.request.resources = Resources { mem, ..live.request.resources.clone() };
         }
         live.set_agent(None);
+        // A node that has just lost it may be the least loaded because it loses everything.
+        if let (Cause::Node, Some(bad), Candidates::Among(nodes)) =
+            (cause, &live.node, &live.request.candidates)
+        {
+            let others = nodes.iter().filter(|node| *node != bad).cloned();
+            live.request.near = Some(others.collect());
+        }
         live.node = None;
         live.fetching = None;
         live.staging = None;
