@@ -23,6 +23,7 @@ use crate::{
         ending,
         invocation::Invocation,
         process::{Command, CpuSet, Process},
+        signals::bit,
     },
     model::{JobId, Kind, NodeName, Outcome, Usage, file_name},
     node::before,
@@ -250,6 +251,9 @@ impl Client {
             Ok(process) => process,
             Err(error) => return (self.could_not_start(&error), Usage::default()),
         };
+        // Those to the group may have come before the command was in it. One that it has got as
+        // well finds it without handlers still, so that twice is no more than once.
+        let mut came_at_the_start = self.link.catcher().pending();
         loop {
             match self.link.next() {
                 Event::Signal(received) if received.signal == libc::SIGCHLD => {
@@ -258,7 +262,9 @@ impl Client {
                     }
                 }
                 Event::Signal(received) => {
-                    if !received.reached_group {
+                    let is_early = came_at_the_start & bit(received.signal) != 0;
+                    came_at_the_start &= !bit(received.signal);
+                    if is_early || !received.reached_group {
                         process.signal(received.signal);
                     }
                 }
