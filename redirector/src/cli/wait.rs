@@ -35,57 +35,72 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
 
 /// Waits for all of `ids`; the exit status of the first one, as they are given, that failed.
 pub(super) fn wait_for(ids: &[JobId], json: bool) -> Outcome {
-    let ended = RefCell::new(Ended::new(ids.len(), json));
+    let ended = RefCell::new(Ended::new(ids.len()));
+    let failed = RefCell::new(None);
     read(async |client| {
-        // Records in listings leave out the attempts.
+        // Records are what is asked for.
         if !json {
             skim(&client, ids, &ended).await?;
         }
         let left = ended.borrow().left(ids);
         for id in left {
             let job = client.job(id, true).await?;
-            ended.borrow_mut().add(job);
+            ended.borrow_mut().add_record(job, json);
+        }
+        let first = ended.borrow().first_failed(ids);
+        if let Some(first) = first {
+            let job = client.job(first, true).await?;
+            failed.replace(Some(job));
         }
         Ok(())
     })?;
-    let ended = ended.into_inner();
-    let Ended { jobs: ended, bar, .. } = ended;
+    let Ended { jobs: ended, bar } = ended.into_inner();
     drop(bar);
-    let jobs: Vec<_> = ids.iter().filter_map(|id| ended.get(id)?.as_ref()).collect();
     if json {
-        output::json(&jobs)?;
+        let records: Vec<_> = ids.iter().filter_map(|id| ended.get(id)?.record.as_ref()).collect();
+        output::json(&records)?;
     }
-    Ok(jobs.into_iter().find(|job| !is_success(job)).map_or(SUCCESS, tell_failure))
+    Ok(failed.take().map_or(SUCCESS, |job| tell_failure(&job)))
 }
 
-/// Jobs that have ended. Of those with success only that is kept, unless more is wanted: an
-/// array has 100 000.
+/// Jobs that have ended.
 struct Ended {
-    jobs: BTreeMap<JobId, Option<Job>>,
-    keeps_all: bool,
+    jobs: BTreeMap<JobId, End>,
     bar: Bar,
 }
 
+struct End {
+    is_success: bool,
+    record: Option<Job>,
+}
+
 impl Ended {
-    fn new(count: usize, keeps_all: bool) -> Self {
-        Self { jobs: BTreeMap::new(), keeps_all, bar: Bar::new(count as u64) }
+    fn new(count: usize) -> Self {
+        Self { jobs: BTreeMap::new(), bar: Bar::new(count as u64) }
     }
 
-    fn add(&mut self, job: Job) {
-        if !self.jobs.contains_key(&job.id) {
-            self.bar.ended(is_success(&job));
+    fn add(&mut self, id: JobId, is_success: bool, record: Option<Job>) {
+        if !self.jobs.contains_key(&id) {
+            self.bar.ended(is_success);
         }
-        self.jobs.insert(job.id, (self.keeps_all || !is_success(&job)).then_some(job));
+        self.jobs.insert(id, End { is_success, record });
+    }
+
+    /// An array has 100 000: records are kept only if they are wanted.
+    fn add_record(&mut self, job: Job, is_wanted: bool) {
+        let is_success = job.outcome.as_ref().is_some_and(JobOutcome::is_success);
+        self.add(job.id, is_success, is_wanted.then_some(job));
     }
 
     /// Those of `ids` that are not known to have ended.
     fn left(&self, ids: &[JobId]) -> Vec<JobId> {
         ids.iter().copied().filter(|id| !self.jobs.contains_key(id)).collect()
     }
-}
 
-fn is_success(job: &Job) -> bool {
-    job.outcome.as_ref().is_some_and(JobOutcome::is_success)
+    fn first_failed(&self, ids: &[JobId]) -> Option<JobId> {
+        let has_failed = |id: &JobId| self.jobs.get(id).is_some_and(|end| !end.is_success);
+        ids.iter().copied().find(has_failed)
+    }
 }
 
 /// So many jobs are waited for one by one.
@@ -102,11 +117,12 @@ async fn skim(client: &Client, ids: &[JobId], ended: &RefCell<Ended>) -> Result<
         left.sort_unstable();
         // The one that was submitted last ends among the last, most likely.
         let last = client.job(left[left.len() - 1], true).await?;
-        ended.borrow_mut().add(last);
+        ended.borrow_mut().add_record(last, false);
         for (first, last) in spans(&left) {
-            for job in client.finished_between(first, last).await? {
-                ended.borrow_mut().add(job);
-            }
+            let found = client.ended_between(first, last).await?;
+            let mut ended = ended.borrow_mut();
+            found.succeeded.into_iter().for_each(|id| ended.add(id, true, None));
+            found.failed.into_iter().for_each(|id| ended.add(id, false, None));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
         Cancellation, DetachedSubmission, Explained, LOG_PATH, LogEntry, NodeStatus, PAGE, Problem,
         Progress, Purge, Purged, Reloaded, Status, Stop, Submitted,
     },
-    store::Filter,
+    store::{EndedBetween, Filter},
 };
 
 /// A request that got no answer, or not the one that was hoped for.
@@ -207,6 +207,12 @@ impl Client {
                 return Ok(jobs);
             }
         }
+    }
+
+    /// Which jobs from `first` to `last` have ended, and whether well: without their records, which
+    /// take longer to read than many a job runs.
+    pub async fn ended_between(&self, first: JobId, last: JobId) -> Result<EndedBetween, Error> {
+        self.get("/v1/jobs/ended", &[("first", first), ("last", last)]).await
     }
 
     /// A job's record; with `wait`, once it is finished.

@@ -18,7 +18,7 @@ use crate::{
         Cancellation, DetachedSubmission, Explained, LogEntry, PAGE, Progress, Purge, Purged,
         Status, Stop, Submitted,
     },
-    store::{Filter, Retention},
+    store::{EndedBetween, Filter, Retention},
 };
 
 /// `?wait=true`
@@ -45,6 +45,20 @@ pub(super) async fn jobs(
 ) -> Result<Json<Vec<Job>>, Failure> {
     filter.limit = Some(filter.limit.unwrap_or(PAGE).min(PAGE));
     service.ask(|reply| Message::List { filter, reply }).await?.map(Json)
+}
+
+/// `?first=ID&last=ID`
+#[derive(Debug, Deserialize)]
+pub(super) struct Span {
+    first: JobId,
+    last: JobId,
+}
+
+pub(super) async fn ended_between(
+    State(service): State<Service>,
+    Query(Span { first, last }): Query<Span>,
+) -> Result<Json<EndedBetween>, Failure> {
+    service.ask(|reply| Message::EndedBetween { first, last, reply }).await?.map(Json)
 }
 
 pub(super) async fn job(

@@ -16,7 +16,7 @@ use crate::{
         Beginning, DetachedSubmission, Explained, Finished, GatewayMessage, NodeStatus, Problem,
         Purged, Resumption, Status, Submission, Submitted,
     },
-    store::{self, Filter, Retention},
+    store::{self, EndedBetween, Filter, Retention},
 };
 
 /// Numbers a lease's connection: a job may come back on another one.
@@ -110,6 +110,8 @@ pub(super) enum Message {
     Show { job: JobId, when_finished: bool, reply: Reply<Result<Job, Failure>> },
     /// Somebody lists jobs.
     List { filter: Filter, reply: Reply<Result<Vec<Job>, Failure>> },
+    /// Which jobs from the first to the last have ended.
+    EndedBetween { first: JobId, last: JobId, reply: Reply<Result<EndedBetween, Failure>> },
     /// Somebody submits jobs for which nobody waits.
     Detach { submission: Box<DetachedSubmission>, reply: Reply<Result<Submitted, Failure>> },
     /// Somebody keeps a job back.

@@ -43,6 +43,7 @@ pub(super) fn router(core: UnboundedSender<Message>, state: StateDirectory) -> R
         .route("/v1/status", get(api::status))
         .route("/v1/stop", post(api::stop))
         .route("/v1/jobs", get(api::jobs).post(api::submit))
+        .route("/v1/jobs/ended", get(api::ended_between))
         .route("/v1/jobs/{id}", get(api::job))
         .route("/v1/jobs/{id}/attach", post(attach::attach))
         .route("/v1/jobs/{id}/cancel", post(api::cancel))

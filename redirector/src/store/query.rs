@@ -28,6 +28,15 @@ pub struct Filter {
     pub limit: Option<u32>,
 }
 
+/// Jobs of a span that have ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedBetween {
+    /// Those that succeeded.
+    pub succeeded: Vec<JobId>,
+    /// Those that did not.
+    pub failed: Vec<JobId>,
+}
+
 /// A job that a gateway before this one left unfinished.
 #[derive(Clone, Debug)]
 pub struct Unfinished {
@@ -128,6 +137,28 @@ impl Store {
             ))
             .and_then(|mut statement| statement.query_map([], read_job)?.collect())
             .map_err(|cause| self.error(cause))
+    }
+
+    /// Which of the jobs from `first` to `last` have ended, and how.
+    pub fn ended_between(&self, first: JobId, last: JobId) -> Result<EndedBetween, Error> {
+        let mut ended = EndedBetween::default();
+        self.connection
+            .prepare_cached(
+                "SELECT id, json_extract(outcome, '$.outcome') = 'ended'
+                            OR json_extract(outcome, '$.exit_code') = 0
+                 FROM jobs WHERE id BETWEEN ?1 AND ?2 AND state = 'finished' ORDER BY id",
+            )
+            .and_then(|mut statement| {
+                let mut rows = statement.query([first.0, last.0])?;
+                while let Some(row) = rows.next()? {
+                    let is_success = row.get::<_, Option<bool>>(1)? == Some(true);
+                    let list = if is_success { &mut ended.succeeded } else { &mut ended.failed };
+                    list.push(JobId(row.get(0)?));
+                }
+                Ok(())
+            })
+            .map_err(|cause| self.error(cause))?;
+        Ok(ended)
     }
 
     /// Jobs that `filter` lets through, newest first, without their attempts.

@@ -67,7 +67,7 @@ const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 /// How long ends of jobs wait for others to be journalled with, if nobody waits for them and
 /// others have started in their places already. An agent repeats what was not journalled.
-const COMMIT_DELAY: Duration = Duration::from_millis(5);
+const COMMIT_DELAY: Duration = Duration::from_millis(10);
 
 /// What the core needs to start.
 pub(super) struct Setup {
@@ -263,6 +263,9 @@ impl Core {
                 self.journal
                     .ask(move |store| drop(reply.send(store.jobs(&filter).map_err(Failure::from))));
             }
+            Message::EndedBetween { first, last, reply } => self.journal.ask(move |store| {
+                drop(reply.send(store.ended_between(first, last).map_err(Failure::from)));
+            }),
             Message::Detach { submission, reply } => self.detach(*submission, reply),
             Message::Hold { job, reply } => self.hold_or_ask(job, reply),
             Message::Release { job, reply } => {
