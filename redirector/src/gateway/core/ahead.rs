@@ -41,6 +41,9 @@ use crate::{
     store::Write,
 };
 
+/// Places get so many jobs in turn, so that none goes without when few are left.
+const AT_ONCE: usize = 4;
+
 /// The core's side of it.
 #[derive(Default)]
 pub(super) struct Ahead {
@@ -58,18 +61,20 @@ impl Core {
     /// Promises the places of those that have just started, and fills those that are free.
     pub(super) fn promise_ahead(&mut self) {
         let mut places = std::mem::take(&mut self.ahead.started);
-        places.retain(|running| self.ahead.promises.has_few(*running));
+        // Several at once, so that agent and shepherd are woken once for all of them.
+        places.retain(|running| {
+            self.ahead.promises.count(*running) <= self.worth_promising(*running) / 4
+        });
         if !places.is_empty() {
             // The others with them, in one commit.
             places.extend(self.ahead.promises.places());
             places.sort_unstable();
             places.dedup();
         }
-        for running in places {
-            for _ in 0..self.ahead.promises.wanted(running) {
-                let Some((next, node)) = self.successor(running) else { break };
-                self.promise(next, running, node);
-            }
+        let mut wanting: Vec<_> =
+            places.into_iter().map(|running| (running, self.worth_promising(running))).collect();
+        while !wanting.is_empty() {
+            wanting.retain(|(running, worth)| self.promise_some(*running, *worth));
         }
         for _ in 0..std::mem::take(&mut self.ahead.left_places) {
             let last = self.ahead.promises.last_of_longest();
@@ -85,6 +90,24 @@ impl Core {
         std::mem::take(&mut self.ahead.followed)
     }
 
+    /// Promises a few jobs the place of `running`, up to `worth` of them; whether there may be more.
+    fn promise_some(&mut self, running: JobId, worth: usize) -> bool {
+        for _ in 0..AT_ONCE {
+            if self.ahead.promises.count(running) >= worth {
+                return false;
+            }
+            let Some((next, node)) = self.successor(running) else { return false };
+            self.promise(next, running, node);
+        }
+        true
+    }
+
+    fn worth_promising(&self, running: JobId) -> usize {
+        self.live
+            .get(&running)
+            .map_or(0, |live| self.ahead.paces.worth_promising(live.request.share))
+    }
+
     /// The job that is to be promised the place of `running`, and where that is.
     fn successor(&self, running: JobId) -> Option<(JobId, NodeName)> {
         // One that is alone on its node is given all of it anew each time.
@@ -92,7 +115,6 @@ impl Core {
             |live: &Live| live.is_detached() && !live.is_sequential && live.ending.is_none();
         let live = self.live.get(&running).filter(|live| live.state == State::Running)?;
         let is_worth_it = is_plain(live)
-            && self.ahead.paces.is_short(live.request.share)
             && live.agent().is_some_and(|agent| self.fleet.own().takes_promises(agent));
         let next = self.dispatcher.successor(running).filter(|_| is_worth_it)?;
         let is_alike = |next: &Live| is_plain(next) && next.kind == live.kind;

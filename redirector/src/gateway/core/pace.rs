@@ -8,6 +8,15 @@ use crate::model::JobId;
 /// Below this, the time in which nobody runs between two jobs is worth saving.
 const SHORT: Duration = Duration::from_millis(50);
 
+/// Jobs of so much time together are handed over at once.
+const WORTH: Duration = Duration::from_millis(20);
+
+/// No more than this: what is bound to one place cannot start in another.
+const MOST_AHEAD: usize = 32;
+
+/// No less than this, so that a shepherd is woken for several jobs at once.
+const FEWEST_AHEAD: usize = 4;
+
 /// The weight of the job that ended last, in the mean.
 const WEIGHT: f64 = 0.25;
 
@@ -37,10 +46,18 @@ impl Paces {
         *mean = after(*mean);
     }
 
-    /// Whether a job that runs on account of `share` is expected to end soon.
-    pub(super) fn is_short(&self, share: Option<JobId>) -> bool {
+    /// How many jobs are worth being handed over ahead of time in the place of one on account of
+    /// `share`: none, unless it is expected to end soon.
+    pub(super) fn worth_promising(&self, share: Option<JobId>) -> usize {
         let known = share.and_then(|share| self.by_share.get(&share).copied());
-        known.or(self.of_all).is_some_and(|mean| mean < SHORT.as_secs_f64() * 1_000.0)
+        match known.or(self.of_all) {
+            Some(mean) if mean < SHORT.as_secs_f64() * 1_000.0 => {
+                let jobs = WORTH.as_secs_f64() * 1_000.0 / mean;
+                // Of jobs that take no time at all, any number.
+                (jobs as usize).clamp(FEWEST_AHEAD, MOST_AHEAD)
+            }
+            _ => 0,
+        }
     }
 }
 
@@ -54,16 +71,29 @@ mod tests {
     #[test]
     fn an_account_is_as_quick_as_its_last_jobs() {
         let mut paces = Paces::default();
-        assert!(!paces.is_short(QUICK), "nothing is known");
+        assert_eq!(paces.worth_promising(QUICK), 0, "nothing is known");
         paces.note(QUICK, Duration::from_millis(1));
-        assert!(paces.is_short(QUICK) && paces.is_short(SLOW), "as others are");
+        assert_eq!(paces.worth_promising(QUICK), 20);
+        assert_eq!(paces.worth_promising(SLOW), 20, "as others are");
         paces.note(SLOW, Duration::from_secs(1));
-        assert!(paces.is_short(QUICK) && !paces.is_short(SLOW));
-        assert!(!paces.is_short(Some(JobId(3))), "on the whole, jobs take longer now");
+        assert_eq!(paces.worth_promising(QUICK), 20);
+        assert_eq!(paces.worth_promising(SLOW), 0);
+        let unknown = Some(JobId(3));
+        assert_eq!(paces.worth_promising(unknown), 0, "on the whole, jobs take longer now");
         for _ in 0..20 {
             paces.note(SLOW, Duration::ZERO);
         }
-        assert!(paces.is_short(SLOW));
+        assert!(paces.worth_promising(SLOW) > 0);
+    }
+
+    #[test]
+    fn neither_one_nor_all_are_handed_over() {
+        for (milliseconds, jobs) in [(0, MOST_AHEAD), (2, 10), (5, 4), (49, FEWEST_AHEAD), (50, 0)]
+        {
+            let mut paces = Paces::default();
+            paces.note(QUICK, Duration::from_millis(milliseconds));
+            assert_eq!(paces.worth_promising(QUICK), jobs, "of {milliseconds} ms each");
+        }
     }
 
     #[test]

@@ -16,11 +16,6 @@ use crate::{
     model::{JobId, NodeName},
 };
 
-/// So many jobs are promised a place at most, and more once there are not more than `FEW`: a
-/// shepherd is to be woken for several at once.
-const MANY: usize = 4;
-const FEW: usize = 1;
-
 /// A job behind one that runs for longer than this is called back. Five times what jobs may take
 /// that others are promised to follow.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -68,14 +63,9 @@ impl Promises {
         self.by_job.keys().copied().collect()
     }
 
-    /// Whether so few are promised the place of `running` that it is time for more.
-    pub(super) fn has_few(&self, running: JobId) -> bool {
-        self.places.get(&running).map_or(0, VecDeque::len) <= FEW
-    }
-
-    /// How many jobs more may be promised the place of `running`.
-    pub(super) fn wanted(&self, running: JobId) -> usize {
-        MANY.saturating_sub(self.places.get(&running).map_or(0, VecDeque::len))
+    /// How many jobs are promised the place of `running`.
+    pub(super) fn count(&self, running: JobId) -> usize {
+        self.places.get(&running).map_or(0, VecDeque::len)
     }
 
     /// All places that are promised to somebody, in no order.

@@ -36,7 +36,7 @@ struct Table {
 }
 
 impl Table {
-    /// With an array of so many jobs, of which the first two run. Jobs of a millisecond each.
+    /// With an array of so many jobs, of which the first two run. Jobs of five milliseconds each.
     fn with_jobs(count: u64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let runtime = Builder::new_current_thread().build().unwrap();
@@ -136,7 +136,7 @@ impl Table {
     }
 
     fn ended(&mut self, job: u64, followed_by: Option<u64>) {
-        self.ended_after(1, job, followed_by);
+        self.ended_after(5, job, followed_by);
     }
 
     fn ended_after(&mut self, milliseconds: u64, job: u64, followed_by: Option<u64>) {
