@@ -9,10 +9,6 @@ use std::{
 
 use crate::agent::process::clone_until_exec;
 
-/// Above the `oom_score_adj` of what people work with, so that the kernel, when it has no
-/// memory left, ends a job before them.
-const FIRST_TO_GO: &[u8] = b"500";
-
 /// All that the child needs, laid out before the clone: a child after vfork may not allocate.
 pub(super) struct Plan<'a> {
     /// The program's path.
@@ -112,7 +108,6 @@ fn prepare_and_exec(plan: &Plan, parent: libc::pid_t) -> Step {
         {
             return Step::ControlGroup;
         }
-        give_way();
         for &(wanted, stream) in plan.streams {
             match stream {
                 // They are above all that is wanted, so none is overwritten.
@@ -139,19 +134,6 @@ fn prepare_and_exec(plan: &Plan, parent: libc::pid_t) -> Step {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
         libc::execve(plan.program.as_ptr(), plan.arguments.as_ptr(), plan.environment.as_ptr());
         Step::Program
-    }
-}
-
-/// Where this fails, the job is as likely a victim as any other process.
-fn give_way() {
-    // SAFETY: async-signal-safe system calls with valid arguments only.
-    unsafe {
-        let file: RawFd =
-            libc::open(c"/proc/self/oom_score_adj".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
-        if file >= 0 {
-            libc::write(file, FIRST_TO_GO.as_ptr().cast(), FIRST_TO_GO.len());
-            libc::close(file);
-        }
     }
 }
 

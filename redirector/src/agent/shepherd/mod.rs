@@ -71,6 +71,7 @@ pub fn serve(control_groups: Option<PathBuf>) -> io::Result<()> {
     let socket = above_standard(io::stdin().as_fd().try_clone_to_owned()?)?;
     nix::unistd::dup2_stdin(&nothing)?;
     family::adopt_orphans()?;
+    family::give_way();
     let mut shepherd = Shepherd {
         vigil: Vigil::new(UnixStream::from(socket), family::watch_children()?),
         nothing,

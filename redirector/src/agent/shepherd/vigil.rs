@@ -37,6 +37,10 @@ use crate::{
     model::{Outcome, Usage},
 };
 
+/// How long the agent may be left unaware that an attempt has ended whose place another one has
+/// taken: of several that are over sooner it hears at once, and is woken once.
+const SILENCE: Duration = Duration::from_millis(2);
+
 /// The list of a process's children may lack one while others end (proc(5)): as long as
 /// some are to be killed, it is read again after this time even if no child ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -63,6 +67,8 @@ pub(super) struct Vigil {
     /// What the agent is to hear once the next attempt has started, or there is none: a cpu is
     /// not to wait for words.
     unsaid: Vec<u8>,
+    /// When it is to hear that at the latest, once the next attempt has started.
+    speak_at: Option<Instant>,
 }
 
 /// The state of one attempt.
@@ -84,7 +90,7 @@ struct Ending {
 impl Vigil {
     pub(super) fn new(socket: UnixStream, children: OwnedFd) -> Self {
         let (waiting, unsaid) = (VecDeque::new(), Vec::new());
-        Self { socket, children, agent_is_gone: false, waiting, unsaid }
+        Self { socket, children, agent_is_gone: false, waiting, unsaid, speak_at: None }
     }
 
     /// The next task, for which it waits; `None` when the agent is gone.
@@ -107,14 +113,28 @@ impl Vigil {
 
     /// Has the agent hear this, at the latest with the next [`Self::speak`].
     pub(super) fn say(&mut self, said: &Said) -> io::Result<()> {
+        let now = Instant::now();
+        match said {
+            Said::Ended { .. } => self.speak_at = self.speak_at.or(Some(now + SILENCE)),
+            Said::Started(_) | Said::Withdrawn { .. } => self.speak_at = Some(now),
+        }
         wire::append(&mut self.unsaid, said)
     }
 
     /// Tells the agent what there is to be told.
     pub(super) fn speak(&mut self) -> io::Result<()> {
+        self.speak_at = None;
         let result = self.socket.write_all(&self.unsaid);
         self.unsaid.clear();
         result
+    }
+
+    /// The same, once it is time; until when it is not, if there is something.
+    fn speak_in_time(&mut self, now: Instant) -> io::Result<Option<Instant>> {
+        if self.speak_at.is_some_and(|at| at <= now) {
+            self.speak()?;
+        }
+        Ok(self.speak_at)
     }
 
     /// Watches over the attempt whose main process is `pid`.
@@ -131,15 +151,16 @@ impl Vigil {
         let is_all_gone = loop {
             // Orders may have come together with the one to run it.
             self.hear(&mut attempt, assignment, inbox);
-            if let Err(error) = self.speak() {
+            let now = Instant::now();
+            let speak_at = self.speak_in_time(now).unwrap_or_else(|error| {
                 eprintln!("redirector: a shepherd cannot tell its agent: {error}");
                 self.agent_is_gone = true;
                 attempt.end(Cause::AgentLeaves, Duration::ZERO);
-            }
+                None
+            });
             if attempt.reap() && attempt.main.is_some() {
                 break true;
             }
-            let now = Instant::now();
             if attempt.ending.is_none() && time_is_over.is_some_and(|over| over <= now) {
                 attempt.end(Cause::Time, Duration::from_millis(assignment.grace));
             }
@@ -157,7 +178,7 @@ impl Vigil {
                     break false;
                 }
             }
-            let wake = attempt.next_deadline(now, time_is_over);
+            let wake = attempt.next_deadline(now, time_is_over).into_iter().chain(speak_at).min();
             if let Err(error) = self.wait(wake.map(|at| at.saturating_duration_since(now)), inbox) {
                 eprintln!("redirector: a shepherd cannot hear its agent: {error}");
                 self.agent_is_gone = true;
