@@ -23,6 +23,7 @@ pub mod client;
 pub mod config;
 pub mod detached;
 pub mod dispatcher;
+pub mod doctor;
 pub mod engine;
 pub mod gateway;
 mod growing;

@@ -278,6 +278,11 @@ impl StateDirectory {
         self.outputs().join((job.0 / 1000).to_string())
     }
 
+    /// Locked by the doctor that is at work.
+    pub fn doctor_lock(&self) -> PathBuf {
+        self.0.join("doctor.lock")
+    }
+
     /// Hosts that were added by hand.
     pub fn hosts(&self) -> PathBuf {
         self.0.join("hosts.json")

@@ -6,7 +6,7 @@ use crate::command::{Arguments, Command};
 use crate::error::{Error, ErrorKind, Fault};
 use crate::glob::{self, Reach};
 use crate::request::Request;
-use crate::text::{Characters, Tokens, prefix, skip_blanks, take_token};
+use crate::text::{Character, Characters, Tokens, prefix, skip_blanks, take_token};
 
 /// A rule without mistakes.
 #[derive(Clone, Copy, Debug)]
@@ -186,6 +186,16 @@ impl<'t> Rule<'t> {
     /// The pattern: program and arguments as they are in the file, without `!` and attributes.
     pub const fn text(&self) -> &'t [u8] {
         self.pattern
+    }
+
+    /// The bytes of the program's name or path; `None` where the pattern has wildcards.
+    pub fn only_program(&self) -> Option<impl Iterator<Item = u8> + use<'t>> {
+        let mut rest = self.pattern;
+        let characters = Characters::new(take_token(&mut rest).ok()??);
+        let is_wildcard =
+            |it: Character| [b'*', b'?', b'['].iter().any(|&byte| it.is_special(byte));
+        let is_only = !characters.clone().any(is_wildcard);
+        is_only.then(|| characters.map(|character| character.byte))
     }
 
     /// What the rule asks for on behalf of `command`.

@@ -110,6 +110,21 @@ fn the_text_of_a_rule_is_its_pattern() {
 }
 
 #[test]
+fn a_rule_without_wildcards_is_about_one_program() {
+    let only = |line| rule(line).only_program().map(Iterator::collect::<Vec<u8>>);
+    for (line, program) in [
+        ("bwa mem", Some("bwa")),
+        ("!'my tool' *", Some("my tool")),
+        ("/opt/a\\*b cpus=1", Some("/opt/a*b")),
+        ("*sort", None),
+        ("bwa?", None),
+        ("[bc]wa", None),
+    ] {
+        assert_eq!(only(line).as_deref(), program.map(str::as_bytes), "{line}");
+    }
+}
+
+#[test]
 fn requests_follow_the_command_line() {
     const G: u64 = 1 << 30;
     const M: u64 = 1 << 20;

@@ -6,6 +6,7 @@
 mod agent;
 mod bad_hosts;
 mod cluster;
+mod doctor;
 mod endings;
 mod frozen;
 mod lab;

@@ -5,6 +5,7 @@
 //! | `/v1/orders` | lines of [`Order`] in, lines of [`Report`] out; the latest one counts |
 //! | `/v1/attempts/JOB.N/output/stdout?from=K` | what it has written and goes on to write, from byte `K` on ([`super::spool`]); so `stderr` |
 //! | `/v1/attempts/JOB.N/attach` | what goes through an attempt's descriptors ([`crate::stdio`]) |
+//! | `/v1/examine` | questions of `redirector doctor` and their answers: see [`super::examine`] |
 //! | `/v1/stages/…`, `/v1/blobs/…` | files of jobs: see [`crate::stage::talk`] |
 //!
 //! [`Order`]: super::protocol::Order
@@ -16,7 +17,13 @@ use hyper::StatusCode;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
-    hub::Hub, protocol::AttemptId, server::Arrival, spool::Spool, stage::Stages, wire::Connection,
+    examine::{EXAMINE, Examiner},
+    hub::Hub,
+    protocol::AttemptId,
+    server::Arrival,
+    spool::Spool,
+    stage::Stages,
+    wire::Connection,
 };
 use crate::{
     engine::{
@@ -37,6 +44,7 @@ pub(super) struct Services {
     pub hub: Hub,
     pub spool: Spool,
     pub stages: Stages,
+    pub examiner: Examiner,
 }
 
 impl Services {
@@ -52,6 +60,9 @@ impl Services {
                 let link = Some((heard.clone(), grace));
                 // Fails only when the agent leaves.
                 drop(self.orders.send(Arrival::Gateway { connection, link }));
+            }),
+            EXAMINE => offer.accept().map(|stream| {
+                tokio::spawn(self.examiner.clone().serve(stream));
             }),
             _ if let Some(subject) = Subject::of(path) => offer.accept().map(|stream| {
                 tokio::spawn(self.stages.clone().serve(subject, stream));

@@ -26,6 +26,7 @@ mod control_group;
 pub mod daemon;
 mod descriptors;
 pub mod ending;
+pub(crate) mod examine;
 mod handover;
 pub(crate) mod http;
 pub(crate) mod hub;

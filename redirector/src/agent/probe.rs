@@ -23,6 +23,14 @@ pub(crate) fn look(probe: Probe, path: Option<&str>) -> Probed {
     Probed { probe, programs, directories: found }
 }
 
+/// The names by which a program is looked for on a host: the path it has there if it is where it
+/// is here, else its name.
+pub(crate) fn names(program: &Text) -> [Text; 2] {
+    let bytes = program.as_bytes();
+    let name = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or(bytes);
+    [program.clone(), Text::from(name)]
+}
+
 fn find(program: &Text, directories: &[PathBuf]) -> Option<Text> {
     let can_run = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
     if program.as_bytes().contains(&b'/') {

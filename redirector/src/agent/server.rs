@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use super::{
+    examine::Examiner,
     http::Services,
     log_socket, predecessors,
     protocol::Report,
@@ -124,8 +125,8 @@ pub(super) async fn serve_remote(
     let variables = offer_log(state, &shepherds);
     let elsewhere = Elsewhere { facts, spool: spool.clone(), variables };
     let supervisor = Supervisor::new(shepherds, predecessors, Some(elsewhere));
-    let services =
-        Services { orders, stages: Stages::new(state), hub: supervisor.hub().clone(), spool };
+    let (stages, examiner) = (Stages::new(state), Examiner::new(state));
+    let services = Services { orders, stages, examiner, hub: supervisor.hub().clone(), spool };
     let links = tokio::spawn(visits::serve(listener, services, leaving));
     let server = Server { state, supervisor, solitude: Solitude::far_from_the_gateway() };
     let reason = server.serve(next, events).await;

@@ -6,6 +6,7 @@ mod asked;
 mod cancel;
 mod completions;
 mod config;
+mod doctor;
 mod each;
 mod elements;
 mod exec;
@@ -92,6 +93,7 @@ enum Command {
     Retry(retry::Arguments),
     Purge(purge::Arguments),
     Nodes(nodes::Arguments),
+    Doctor(doctor::Arguments),
     Whitelist(whitelist::Arguments),
     Config(config::Arguments),
     Status(status::Arguments),
@@ -131,6 +133,7 @@ pub fn main() -> i32 {
         Command::Retry(arguments) => retry::main(&arguments),
         Command::Purge(arguments) => purge::main(&arguments),
         Command::Nodes(arguments) => nodes::main(&arguments),
+        Command::Doctor(arguments) => doctor::main(&arguments),
         Command::Whitelist(arguments) => whitelist::main(&arguments),
         Command::Config(arguments) => config::main(&arguments),
         Command::Status(arguments) => status::main(&arguments),

@@ -50,6 +50,14 @@ impl Cell {
         Self { text: text.into(), colour: STRONG }
     }
 
+    pub(super) fn good(text: impl Into<String>) -> Self {
+        Self { text: text.into(), colour: GREEN }
+    }
+
+    pub(super) fn doubtful(text: impl Into<String>) -> Self {
+        Self { text: text.into(), colour: YELLOW }
+    }
+
     pub(super) fn bad(text: impl Into<String>) -> Self {
         Self { text: text.into(), colour: RED }
     }

@@ -21,7 +21,7 @@ mod child;
 mod command;
 mod family;
 mod outputs;
-mod setup;
+pub(super) mod setup;
 mod streams;
 pub(super) mod task;
 mod vigil;

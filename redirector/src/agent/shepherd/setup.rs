@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The shell.
-pub(super) const SHELL: &str = "/bin/sh";
+pub(in crate::agent) const SHELL: &str = "/bin/sh";
 
 /// Bytes of what the lines have written that a person is shown.
 const SHOWN: usize = 1024;
@@ -79,11 +79,10 @@ impl Setup {
         let is_renamed = name.is_some_and(|name| {
             file_name(name.as_bytes()) != file_name(assignment.program.as_bytes())
         });
-        let mut script = b"redirector_setup() {\n:\n".to_vec();
-        script.extend_from_slice(lines);
+        let mut script = as_function(lines);
         script.extend_from_slice(
             format!(
-                "\n}}\nredirector_setup </dev/null >&{number} 2>&{number} || exit\n\
+                "redirector_setup </dev/null >&{number} 2>&{number} || exit\n\
                  echo {word} >&{number}\nexec {number}>&-\n"
             )
             .as_bytes(),
@@ -116,6 +115,11 @@ impl Setup {
         };
         Some(format!("the setup of its node failed ({outcome}): {tail}"))
     }
+}
+
+/// The beginning of a script for the shell, in which `redirector_setup` is to run `lines`.
+pub(in crate::agent) fn as_function(lines: &[u8]) -> Vec<u8> {
+    [&b"redirector_setup() {\n:\n"[..], lines, b"\n}\n"].concat()
 }
 
 /// The shell's path.

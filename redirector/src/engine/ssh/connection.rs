@@ -120,8 +120,9 @@ impl Session {
     }
 
     /// The agent has it: what follows is between the two.
-    pub(super) fn into_connection(self) -> Connection {
-        Connection { process: self.process, reader: self.reader, writer: self.writer }
+    pub(super) fn into_connection(self, copied_to: Option<String>) -> Connection {
+        let Self { process, reader, writer, .. } = self;
+        Connection { reader, writer, process, copied_to }
     }
 }
 
@@ -130,9 +131,15 @@ pub struct Connection {
     reader: BufReader<ChildStdout>,
     writer: ChildStdin,
     process: Process,
+    copied_to: Option<String>,
 }
 
 impl Connection {
+    /// The directory on the host to which this program was just copied; `None`: it was there.
+    pub fn copied_to(&self) -> Option<&str> {
+        self.copied_to.as_deref()
+    }
+
     /// The stream, and what tells why it has ended.
     pub fn split(self) -> (impl AsyncRead + AsyncWrite + Send + Unpin + use<>, Process) {
         (join(self.reader, self.writer), self.process)

@@ -88,7 +88,7 @@ async fn log_in(
     let name = bootstrap::agent_name(gateway_id, &host.name.0);
     let command = bootstrap::command(&mark, program, &name, grace(ssh.lost_after));
     let mut session = Session::start(&arguments::of(ssh, &host.address, command)?, mark)?;
-    let mut doing = Doing::LogIn;
+    let (mut doing, mut copied_to) = (Doing::LogIn, None);
     loop {
         let line = timeout(PATIENCE, session.next_line()).await;
         let said = match line {
@@ -98,11 +98,12 @@ async fn log_in(
             Ok(Err(problem)) => return Err(problem),
         };
         match said {
-            Said::Attached => return Ok(session.into_connection()),
+            Said::Attached => return Ok(session.into_connection(copied_to)),
             Said::Send { place } => {
                 tracing::info!(host = %host.name, "copying this program to {place}");
                 send(program, &mut session).await?;
                 doing = Doing::Start;
+                copied_to = Some(place);
             }
             Said::System(found) => {
                 return Err(Problem::System { found, wanted: bootstrap::own_system() });

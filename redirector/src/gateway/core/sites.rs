@@ -156,19 +156,11 @@ fn finding<T: Clone>(known: Option<&(Option<T>, Instant)>) -> Finding<T> {
     }
 }
 
-/// The names by which a program is looked for on a host: the path it has there if it is where it
-/// is here, else its name.
-fn names(program: &Text) -> [Text; 2] {
-    let bytes = program.as_bytes();
-    let name = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or(bytes);
-    [program.clone(), Text::from(name)]
-}
-
 /// Where a job's program is on a host.
 pub(super) fn program_there(need: &Need, node: &Node) -> Finding<Text> {
     let Some(remote) = &node.host else { return Finding::NotKnown };
     let mut is_all_known = true;
-    for name in &names(&remote.mapping.program(&need.program)) {
+    for name in &probe::names(&remote.mapping.program(&need.program)) {
         match node.knowledge.program(name) {
             found @ Finding::Found(_) => return found,
             Finding::Missing => {}
@@ -356,7 +348,7 @@ impl Core {
             if !node.is_up() {
                 continue;
             }
-            let programs = names(&remote.mapping.program(&need.program));
+            let programs = probe::names(&remote.mapping.program(&need.program));
             let programs: Vec<_> =
                 programs.into_iter().filter(|it| !node.knowledge.program(it).is_known()).collect();
             let directory = remote.mapping.directory(&need.directory);

@@ -1,0 +1,182 @@
+//! `redirector doctor`: what is wrong with this computer and with the hosts, and what to do.
+//!
+//! ```text
+//!   [`here`]  configuration, whitelists, libshim.so, state directory, gateway
+//!   [`host`]  one each, all at the same time:
+//!               ssh ══ link ── /v1/orders:  what it has, where programs are, as for jobs
+//!                           └─ /v1/examine: everything else ([`crate::agent::examine`])
+//!               facts ─► [`Finding`]s: pure functions beside the facts that they judge
+//! ```
+//!
+//! It logs in by itself and has an agent of its own on each host, which leaves with it: what the
+//! gateway has on the hosts is left alone, and no gateway is needed for it.
+
+mod conversation;
+mod directory;
+mod finding;
+mod here;
+mod host;
+mod link;
+mod log_in;
+mod programs;
+mod room;
+mod whitelists;
+
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::PathBuf, rc::Rc, sync::Arc};
+
+use nix::fcntl::{Flock, FlockArg};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, LocalSet},
+};
+
+pub use self::finding::{Checkup, Finding, Verdict};
+use self::{directory::Probe, host::Visit, programs::Program};
+use crate::{
+    config::{Config, Host, ListedHost},
+    model::Text,
+    place::{self, StateDirectory},
+    random,
+};
+
+/// Hosts that are looked at at the same time: each is an ssh, which costs time to start.
+const AT_ONCE: usize = 16;
+
+/// What is to be looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// These hosts; all that are configured if none is named.
+    pub hosts: Vec<ListedHost>,
+    /// Whether each whitelisted program is run with `--version`.
+    pub versions: bool,
+}
+
+/// Looks at this computer and then at the hosts; this computer's result comes first.
+pub async fn examine(wishes: Wishes) -> Vec<Checkup> {
+    let config = Config::load();
+    let mut own = here::examine(&config);
+    let whitelists = whitelists::read(place::whitelists());
+    own.extend(whitelists.findings);
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    own.push(room::of_directory(&directory));
+    let programs = programs::look_here(whitelists.programs, wishes.versions).await;
+    own.extend(programs::judge_here(&programs));
+    let mut hosts = Vec::new();
+    if let Ok(config) = &config {
+        hosts = look_at_hosts(config, wishes, programs, directory).await;
+    }
+    // Last: a gateway that starts logs in to the hosts as well.
+    let gateway = here::gateway().await;
+    own.push(gateway.finding);
+    for checkup in &mut hosts {
+        checkup.findings.extend(here::seen_by_gateway(&checkup.computer, gateway.nodes.as_deref()));
+    }
+    let mut checkups = vec![Checkup { computer: place::host_name(), address: None, findings: own }];
+    checkups.append(&mut hosts);
+    checkups
+}
+
+async fn look_at_hosts(
+    config: &Config,
+    wishes: Wishes,
+    programs: Vec<Program>,
+    directory: PathBuf,
+) -> Vec<Checkup> {
+    let hosts = chosen(&config.hosts, wishes.hosts);
+    if hosts.is_empty() {
+        return Vec::new();
+    }
+    let name = AgentName::new();
+    let visit = Rc::new(Visit {
+        ssh: config.ssh.clone(),
+        agent: name.name.clone(),
+        probe: Probe::make(directory),
+        programs,
+        versions: wishes.versions,
+        environment: std::env::vars_os().map(entry).collect(),
+    });
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let here = LocalSet::new();
+    let mut results: Vec<_> = here
+        .run_until(async {
+            let mut tasks = JoinSet::new();
+            for (index, (host, is_configured)) in hosts.into_iter().enumerate() {
+                let (visit, room) = (Rc::clone(&visit), Arc::clone(&room));
+                tasks.spawn_local(async move {
+                    // Never closed, so that there is always one to be had.
+                    let _permit = room.acquire_owned().await;
+                    (index, host::examine(&visit, host, is_configured).await)
+                });
+            }
+            tasks.join_all().await
+        })
+        .await;
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, checkup)| checkup).collect()
+}
+
+fn entry((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Text {
+    Text([name.as_encoded_bytes(), b"=", value.as_encoded_bytes()].concat())
+}
+
+/// The hosts to look at, and whether each is configured. One that is not is looked at as
+/// `redirector nodes add` would take it.
+fn chosen(configured: &[Host], wanted: Vec<ListedHost>) -> Vec<(Host, bool)> {
+    if wanted.is_empty() {
+        return configured.iter().map(|host| (host.clone(), true)).collect();
+    }
+    let choose = |listed: ListedHost| match configured.iter().find(|it| it.name == listed.name) {
+        Some(host) => {
+            let mut host = host.clone();
+            listed.set(&mut host);
+            (host, true)
+        }
+        None => (Host::from(listed), false),
+    };
+    wanted.into_iter().map(choose).collect()
+}
+
+/// What the agents of a doctor are called: the same each time, so that their directories on the
+/// hosts do not become ever more.
+struct AgentName {
+    name: String,
+    /// A second doctor of that name would take the first one's links away.
+    _lock: Option<Flock<std::fs::File>>,
+}
+
+impl AgentName {
+    fn new() -> Self {
+        let locked = StateDirectory::locate().ok().and_then(|state| {
+            let mut options = OpenOptions::new();
+            let file = options.create(true).truncate(false).write(true).mode(0o600);
+            let file = file.open(state.doctor_lock()).ok()?;
+            let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
+            let place = format!("{}\0{}", place::host_name(), state.path().display());
+            Some((lock, random::hex(&blake3::hash(place.as_bytes()).as_bytes()[..8])))
+        });
+        match locked {
+            Some((lock, name)) => Self { name: format!("doctor-{name}"), _lock: Some(lock) },
+            None => {
+                let name = random::hex(&random::bytes::<8>());
+                Self { name: format!("doctor-{name}"), _lock: None }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_host_list;
+
+    #[test]
+    fn hosts_are_those_of_the_configuration_unless_some_are_named() {
+        let mut big = Host::from(parse_host_list("ann@big").unwrap().remove(0));
+        big.stage = true;
+        let configured = [big.clone(), Host::from(parse_host_list("small").unwrap().remove(0))];
+        assert_eq!(chosen(&configured, Vec::new()).len(), 2);
+        let found = chosen(&configured, parse_host_list("big,ann@new:22").unwrap());
+        assert_eq!(found[0], (big, true));
+        assert_eq!((found[1].0.address.as_str(), found[1].1), ("ann@new:22", false));
+    }
+}
