@@ -90,7 +90,7 @@ fn hosts_that_are_as_they_should_be() {
             assert_eq!(of(&found, host, check).verdict, "ok", "{host}: {check}");
         }
         assert!(of(&found, host, "directory").found.contains("seen at once"));
-        let program = of(&found, host, &format!("program {}", tool.display()));
+        let program = of(&found, host, "program tool");
         assert!(program.found.contains("says 'tool 7'"), "{program:?}");
         let programs = found.iter().find(|it| it.computer == host).expect("as above");
         assert!(!programs.findings.iter().any(|it| it.check.contains("no-such-program")));
@@ -102,6 +102,13 @@ fn hosts_that_are_as_they_should_be() {
     let text = told.text();
     assert!(text.starts_with("head ") && text.contains("\nh2\n"), "{text}");
     assert!(!text.contains("\nh1\n"), "{text}");
+    // One that nobody has configured.
+    let configuration = fs::read_to_string(cluster.session().configuration()).expect("written");
+    let without_hosts = configuration.split("[[hosts]]").next().expect("the part before them");
+    fs::write(cluster.session().configuration(), without_hosts).expect("writable");
+    let found = checkups(&cluster.session().ask(["doctor", "--json", "root@h1"]));
+    assert_eq!(of(&found, "h1", "configuration").verdict, "warning");
+    assert_eq!(of(&found, "h1", "directory").verdict, "ok");
     let agents = |host| {
         let agents = cluster.lab.agents(host).into_iter();
         agents.filter(|it| it.command_line.contains("--remote")).count()
@@ -117,12 +124,15 @@ fn a_host_with_its_own_files() {
     let directory = cluster.session().directory();
     let path = directory.to_str().expect("plain");
     cluster.lab.on("h1", "mount", &["-t", "tmpfs", "x", path]);
+    cluster.lab.on("h2", "mount", &["-o", "remount,noexec", "/tmp"]);
     let below = directory.join("below");
     fs::create_dir(&below).expect("a new directory");
     let mut command = cluster.session().redirector(["doctor", "--json"]);
     let found = checkups(&finish(command.current_dir(&below)));
     assert_failed(of(&found, "h1", "directory"), &["no directory", "below", "path_map", "stage"]);
     assert_eq!(of(&found, "h2", "directory").verdict, "ok");
+    assert_eq!(of(&found, "h1", "/tmp").verdict, "ok");
+    assert_eq!(of(&found, "h2", "/tmp").verdict, "warning");
 
     cluster.lab.on("h1", "mkdir", &[below.to_str().expect("plain")]);
     let mut command = cluster.session().redirector(["doctor", "--json", "h1"]);
@@ -176,7 +186,7 @@ fn hosts_that_cannot_be_used() {
 fn what_is_wrong_on_this_computer() {
     let Some(cluster) = Cluster::start(1, "hostname cpus=many\n") else { return };
     let found = examine(&cluster);
-    assert_failed(of(&found, "head", "whitelist"), &["1:10: ", "redirector whitelist check"]);
+    assert_failed(of(&found, "head", "whitelist"), &["1:15: ", "redirector whitelist check"]);
     cluster.session().append_configuration("[[hosts]]\nnick = \"x\"\n");
     let found = examine(&cluster);
     assert_failed(of(&found, "head", "configuration"), &["nick", "correct it"]);

@@ -81,27 +81,28 @@ async fn interrupted() -> i32 {
 /// A table for one computer: a row for each check, and below it what to do.
 fn text(checkup: &Checkup) -> String {
     let Checkup { computer, address, findings } = checkup;
-    let title = address.as_ref().filter(|address| *address != computer);
-    let title = title.map_or_else(
-        || if address.is_none() { "this computer".to_owned() } else { String::new() },
-        Clone::clone,
-    );
-    let header = [(computer.as_str(), Align::Left), ("", Align::Left), (&title, Align::Left)];
+    let title = Cell::strong(computer.as_str()).painted();
+    let mut text = match address.as_ref().filter(|address| *address != computer) {
+        Some(address) => with_end(&format!("{title}  {address}")),
+        None if address.is_none() => with_end(&format!("{title}  this computer")),
+        None => with_end(&title),
+    };
+    let header = [("  CHECK", Align::Left), ("VERDICT", Align::Left), ("FOUND", Align::Left)];
     let rows: Vec<_> = findings.iter().map(row).collect();
     let table = layout(&header, &rows);
     let mut lines = table.lines();
-    let mut text = lines.next().map(with_end).unwrap_or_default();
+    text += &lines.next().map(with_end).unwrap_or_default();
     for (line, finding) in lines.zip(findings) {
         text += &with_end(line);
         if let Some(advice) = &finding.advice {
-            text += &with_end(&format!("  -> {}", shortened(advice, usize::MAX)));
+            text += &with_end(&format!("    -> {}", shortened(advice, usize::MAX)));
         }
     }
     text
 }
 
 fn with_end(line: &str) -> String {
-    format!("{}\n", line.trim_end())
+    format!("{line}\n")
 }
 
 fn row(finding: &Finding) -> Vec<Cell> {
@@ -137,10 +138,11 @@ mod tests {
         let plain = anstream::adapter::strip_str(&text(&checkup)).to_string();
         assert_eq!(
             plain,
-            "node7             ann@node7\n\
-             \x20 log-in  ok      250ms\n\
-             \x20 setup   failed  no module\n\
-             \x20 -> load it\n"
+            "node7  ann@node7\n\
+             \x20 CHECK   VERDICT  FOUND\n\
+             \x20 log-in  ok       250ms\n\
+             \x20 setup   failed   no module\n\
+             \x20   -> load it\n"
         );
     }
 }

@@ -121,6 +121,9 @@ pub(super) async fn look(
         }
         Err(reason) => Sight::NotMade(reason.clone()),
     };
+    if facts.from_here == Sight::NotSeen {
+        return facts;
+    }
     let name = format!("{}.{}", probe.name, host.name);
     let file = probe.directory.join(&name);
     let content = random::hex(&random::bytes::<32>());
@@ -242,7 +245,7 @@ mod tests {
             (late(), seen(), Verdict::Warning, "2.0s late"),
             (seen(), no(), Verdict::Failed, "Read-only"),
             (no(), no(), Verdict::Warning, "Read-only"),
-            (Sight::NotSeen, Sight::NotSeen, Verdict::Failed, "another directory"),
+            (Sight::NotSeen, Sight::NotTried, Verdict::Failed, "another directory"),
             (seen(), Sight::NotSeen, Verdict::Failed, "not seen here"),
             (Sight::NotRead("denied".to_owned()), seen(), Verdict::Failed, "denied"),
         ] {

@@ -75,7 +75,7 @@ async fn look(
     let mut findings = vec![log_in::judge(greeting.took, greeting.copied_to.as_deref())];
     findings.extend(link::judge(&conversation.ping().await));
     let computer = conversation.computer(there.clone()).await;
-    findings.extend(computer.as_ref().map(|computer| judge_agent(computer)));
+    findings.extend(computer.as_ref().map(judge_agent));
     findings.extend(greeting.facts.map(|facts| judge_resources(&facts, host)));
 
     let names = visit.programs.iter().flat_map(|it| programs::names_there(it, &mapping));

@@ -154,13 +154,12 @@ impl AgentName {
             let place = format!("{}\0{}", place::host_name(), state.path().display());
             Some((lock, random::hex(&blake3::hash(place.as_bytes()).as_bytes()[..8])))
         });
-        match locked {
-            Some((lock, name)) => Self { name: format!("doctor-{name}"), _lock: Some(lock) },
-            None => {
-                let name = random::hex(&random::bytes::<8>());
-                Self { name: format!("doctor-{name}"), _lock: None }
-            }
-        }
+        let (lock, name) = match locked {
+            Some((lock, name)) => (Some(lock), name),
+            // One more directory there is better than two doctors of one name.
+            None => (None, random::hex(&random::bytes::<8>())),
+        };
+        Self { name: format!("doctor-{name}"), _lock: lock }
     }
 }
 

