@@ -44,9 +44,10 @@ pub(super) fn main(arguments: &Arguments) -> Outcome {
     let wishes = Wishes { hosts, versions: arguments.versions };
     let examined = block_on(async {
         tokio::select! {
-            checkups = doctor::examine(wishes) => Ok(checkups),
-            // What was made on the way is removed.
+            // First, so that signals are caught before there is anything to be removed.
+            biased;
             number = interrupted() => Err(number),
+            checkups = doctor::examine(wishes) => Ok(checkups),
         }
     })?;
     let checkups = match examined {

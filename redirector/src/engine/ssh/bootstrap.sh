@@ -13,6 +13,7 @@ start() {
   exec "$1" agent --attach --name "$name" --mark "$mark" --build "$digest" --grace-ms "$grace";
 };
 ours() { [ -L "$1" ] && return 1; [ -d "$1" ] && [ -O "$1" ]; };
+whole() { [ -x "$1" ] && [ -O "$1" ] && [ $(wc -c <"$1") -eq $length ]; };
 tried="";
 no() { tried="$tried$1: $(line "$2"); "; return 1; };
 # A directory that programs can be put into and run from; they end up in $place.
@@ -33,9 +34,7 @@ usable() {
 for base in "${XDG_CACHE_HOME:-}" "${HOME:+$HOME/.cache}" /var/tmp /tmp; do
   case $base in /*) ;; *) continue;; esac;
   top=$base/redirector-$user; file=$top/bin/$digest/redirector;
-  if ours "$top" && [ -x "$file" ] && [ -O "$file" ] && [ $(wc -c <"$file") -eq $length ]; then
-    start "$file";
-  fi;
+  if ours "$top" && whole "$file"; then start "$file"; fi;
 done;
 for base in "${XDG_CACHE_HOME:-}" "${HOME:+$HOME/.cache}" /var/tmp /tmp; do
   case $base in /*) ;; *) continue;; esac;
@@ -48,8 +47,14 @@ for base in "${XDG_CACHE_HOME:-}" "${HOME:+$HOME/.cache}" /var/tmp /tmp; do
   said=$(chmod 700 "$new" 2>&1 && "$new" agent --digest </dev/null 2>&1);
   [ "$said" = "$digest" ]
     || { rm -f "$new"; say copy "$place: the copy does not run: $(line "$said")"; exit 1; };
-  said=$(mv -f "$new" "$place/redirector" 2>&1)
-    || { rm -f "$new"; say copy "$place: $(line "$said")"; exit 1; };
+  # Another host with the same home may have put it there meanwhile, and run it already: a file
+  # that is replaced cannot be started by its path any more.
+  if ln "$new" "$place/redirector" 2>/dev/null || whole "$place/redirector"; then
+    rm -f "$new";
+  else
+    said=$(mv -f "$new" "$place/redirector" 2>&1)
+      || { rm -f "$new"; say copy "$place: $(line "$said")"; exit 1; };
+  fi;
   start "$place/redirector";
 done;
 say place "$tried";
