@@ -28,7 +28,8 @@ impl Environment {
     /// Pointers to the entries, closed by a null pointer; `over` takes the places of the
     /// entries of the same names.
     fn pointers(&self, over: &[CString]) -> Vec<*const c_char> {
-        let is_replaced = |entry: &CString| over.iter().any(|new| name(new) == name(entry));
+        let new: Vec<_> = over.iter().map(|entry| name(entry)).collect();
+        let is_replaced = |entry: &CString| new.contains(&name(entry));
         let kept = self.0.iter().filter(|entry| !is_replaced(entry));
         let entries = kept.chain(over).map(|entry| entry.as_ptr());
         entries.chain([ptr::null()]).collect()

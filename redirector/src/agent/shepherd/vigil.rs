@@ -39,7 +39,7 @@ use crate::{
 
 /// How long the agent may be left unaware that an attempt has ended whose place another one has
 /// taken: of several that are over sooner it hears at once, and is woken once.
-const SILENCE: Duration = Duration::from_millis(2);
+const SILENCE: Duration = Duration::from_millis(4);
 
 /// The list of a process's children may lack one while others end (proc(5)): as long as
 /// some are to be killed, it is read again after this time even if no child ended.

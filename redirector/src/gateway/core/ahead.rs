@@ -62,8 +62,10 @@ impl Core {
     pub(super) fn promise_ahead(&mut self) {
         let mut places = std::mem::take(&mut self.ahead.started);
         // Several at once, so that agent and shepherd are woken once for all of them.
+        // Of those that have ended since, nothing is worth promising.
         places.retain(|running| {
-            self.ahead.promises.count(*running) <= self.worth_promising(*running) / 4
+            let worth = self.worth_promising(*running);
+            worth > 0 && self.ahead.promises.count(*running) <= worth / 4
         });
         if !places.is_empty() {
             // The others with them, in one commit.

@@ -67,7 +67,7 @@ const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
 /// How long ends of jobs wait for others to be journalled with, if nobody waits for them and
 /// others have started in their places already. An agent repeats what was not journalled.
-const COMMIT_DELAY: Duration = Duration::from_millis(10);
+const COMMIT_DELAY: Duration = Duration::from_millis(20);
 
 /// What the core needs to start.
 pub(super) struct Setup {

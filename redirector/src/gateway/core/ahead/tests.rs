@@ -100,9 +100,15 @@ impl Table {
 
     /// What the core does with one batch.
     fn hear(&mut self, message: Message) {
+        self.hear_all([message]);
+    }
+
+    fn hear_all(&mut self, batch: impl IntoIterator<Item = Message>) {
         let _entered = self.runtime.enter();
-        self.core.handle(message);
-        self.core.settle_followers();
+        for message in batch {
+            self.core.handle(message);
+            self.core.settle_followers();
+        }
         self.core.promise_ahead();
         self.core.commit();
     }
@@ -140,11 +146,7 @@ impl Table {
     }
 
     fn ended_after(&mut self, milliseconds: u64, job: u64, followed_by: Option<u64>) {
-        let (outcome, usage) = (Outcome::Exited { exit_code: 0 }, Usage::default());
-        let (started, at) = (Timestamp(1_000), Timestamp(1_000 + milliseconds));
-        let followed_by = followed_by.map(attempt);
-        let ended = Ended { attempt: attempt(job), outcome, usage, started, at, followed_by };
-        self.hear(Message::AgentEnded { node: node(), ended: Box::new(ended) });
+        self.hear(end(milliseconds, job, followed_by));
     }
 
     fn withdrawn(&mut self, job: u64) {
@@ -262,6 +264,14 @@ fn open(
     (core.unwrap(), inbox)
 }
 
+fn end(milliseconds: u64, job: u64, followed_by: Option<u64>) -> Message {
+    let (outcome, usage) = (Outcome::Exited { exit_code: 0 }, Usage::default());
+    let (started, at) = (Timestamp(1_000), Timestamp(1_000 + milliseconds));
+    let followed_by = followed_by.map(attempt);
+    let ended = Ended { attempt: attempt(job), outcome, usage, started, at, followed_by };
+    Message::AgentEnded { node: node(), ended: Box::new(ended) }
+}
+
 #[test]
 fn a_follower_runs_in_the_place_of_the_one_before_it() {
     let mut table = Table::with_promises();
@@ -286,6 +296,13 @@ fn a_follower_runs_in_the_place_of_the_one_before_it() {
     let more = ["start 16 after 9", "start 17 after 14", "start 18 after 14", "start 19 after 14"];
     let orders = table.orders();
     assert_eq!(orders, [&["ack 8", "ack 6", "ack 7", "ack 13"], &more[..]].concat(), "both places");
+}
+
+#[test]
+fn no_place_is_filled_up_because_a_job_came_and_went_in_one_batch() {
+    let mut table = Table::with_promises();
+    table.hear_all([end(5, 3, Some(4)), end(5, 4, Some(5))]);
+    assert_eq!(table.orders(), ["ack 3", "ack 4"], "two are promised the place of 5");
 }
 
 #[test]
