@@ -89,8 +89,21 @@ impl Session {
     ///
     /// As [`Session::new`].
     pub fn on_lab(lab: &Lab, whitelist: &str, hosts: &HostSettings) -> Self {
+        Self::on_lab_in(&lab.directory(), lab, whitelist, hosts)
+    }
+
+    /// As [`Session::on_lab`], in a directory that the hosts do not have, whatever else they have.
+    ///
+    /// # Panics
+    ///
+    /// As [`Session::new`].
+    pub fn away_from_hosts(lab: &Lab, whitelist: &str, hosts: &HostSettings) -> Self {
+        Self::on_lab_in(Path::new("/tmp"), lab, whitelist, hosts)
+    }
+
+    fn on_lab_in(parent: &Path, lab: &Lab, whitelist: &str, hosts: &HostSettings) -> Self {
         let head = Some(lab.head().clone());
-        let session = Self::in_directory(&lab.directory(), head, whitelist, Settings::default());
+        let session = Self::in_directory(parent, head, whitelist, Settings::default());
         session.append_configuration(&lab.configuration(hosts));
         session
     }

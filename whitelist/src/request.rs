@@ -37,7 +37,7 @@ pub struct Request<'t> {
     /// Whether an earlier run with the same inputs may stand in for it.
     pub cache: bool,
     /// Whether its files are brought to the node and back.
-    pub stage: bool,
+    pub stage: Option<bool>,
     /// Whether whitelisted programs that it starts become jobs of their own.
     pub nested: bool,
     /// Environment variables to set for it.
@@ -140,7 +140,7 @@ impl<'t> Request<'t> {
             retries: attributes.retries,
             resources: attributes.resources.unwrap_or_default(),
             cache: attributes.cache.unwrap_or(false),
-            stage: attributes.stage.unwrap_or(false),
+            stage: attributes.stage,
             nested: attributes.nested.unwrap_or(false),
             env: attributes.env.unwrap_or_default(),
             problems,

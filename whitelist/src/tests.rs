@@ -165,7 +165,7 @@ fn all_attributes() {
     assert_eq!(pools, [(&b"licence"[..], 10_000), (b"tape-drives", 5_000)]);
     assert_eq!((request.pool, request.host), (Some(&b"big"[..]), Some(&b"node1"[..])));
     assert_eq!(request.tags.iter().collect::<Vec<_>>(), [b"a", b"b"]);
-    assert_eq!((request.cache, request.stage, request.nested), (true, false, true));
+    assert_eq!((request.cache, request.stage, request.nested), (true, Some(false), true));
     let env: Vec<(&[u8], &[u8])> = request.env.iter().collect();
     assert_eq!(env, [(&b"A"[..], &b"1"[..]), (b"B", b"x=y"), (b"C", b"")]);
 }

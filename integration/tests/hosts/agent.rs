@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use crate::cluster::{Cluster, until};
 
 /// The agent itself: the one of its processes that others are children of.
-fn agent(cluster: &Cluster, host: &str) -> Watched {
+pub(crate) fn agent(cluster: &Cluster, host: &str) -> Watched {
     let mut agents = cluster.lab.agents(host);
     let is_agent = |line: &str| !line.contains("--shepherd") && !line.contains("--attach");
     let index = agents.iter().position(|it| is_agent(&it.command_line)).expect("it runs");

@@ -36,6 +36,22 @@ impl Cluster {
         Self { session: Some(session), lab }
     }
 
+    /// So many hosts that have the machine's programs, but none of the session's files.
+    #[track_caller]
+    pub(crate) fn without_files(
+        hosts: usize,
+        whitelist: &str,
+        settings: &HostSettings,
+    ) -> Option<Self> {
+        Some(Self::without_files_on(Lab::start(hosts, HostFiles::Private)?, whitelist, settings))
+    }
+
+    /// As [`Cluster::without_files`], on these hosts.
+    pub(crate) fn without_files_on(lab: Lab, whitelist: &str, settings: &HostSettings) -> Self {
+        let session = Session::away_from_hosts(&lab, whitelist, settings);
+        Self { session: Some(session), lab }
+    }
+
     pub(crate) fn session(&self) -> &Session {
         self.session.as_ref().expect("it is there until this is dropped")
     }

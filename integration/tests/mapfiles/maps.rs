@@ -65,7 +65,7 @@ fn files_are_given_to_hosts() {
     assert_says(&refused, &["/net/sub3/x", "no sub-cluster 'sub3'", "sub1, sub2"]);
     assert_says(&make(&["--hosts", "a"]), &["no files", "--files-from"]);
     assert_says(&make(&["/1"]), &["no hosts are configured", "--hosts"]);
-    assert_says(&make(&["--hosts", "a3..1", "/1"]), &["'a3..1' ends before it begins"]);
+    assert_says(&make(&["--hosts", "a3..1", "/1"]), &["the range 3-1 ends before it begins"]);
     let mut command =
         session.redirector(["map", "make", "--hosts", "a", "--json", "--files-from", "-"]);
     let made = finish_with_input(&mut command, b"/x\n\n/\xff\n".to_vec()).expect_success("make");

@@ -125,7 +125,8 @@ pub(super) async fn serve_remote(
     let variables = offer_log(state, &shepherds);
     let elsewhere = Elsewhere { facts, spool: spool.clone(), variables };
     let supervisor = Supervisor::new(shepherds, predecessors, Some(elsewhere));
-    let (stages, examiner) = (Stages::new(state), Examiner::new(state));
+    let stages = Stages::new(state, std::env::current_exe().ok());
+    let examiner = Examiner::new(state);
     let services = Services { orders, stages, examiner, hub: supervisor.hub().clone(), spool };
     let links = tokio::spawn(visits::serve(listener, services, leaving));
     let server = Server { state, supervisor, solitude: Solitude::far_from_the_gateway() };

@@ -1,6 +1,12 @@
 //! `redirector agent`
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use super::{Outcome, SUCCESS};
 use crate::{
@@ -8,7 +14,9 @@ use crate::{
         attach::{Attachment, attach},
         daemon::{self, Gateways},
         shepherd,
+        stage::view,
     },
+    client::exec::say,
     engine::program::Program,
 };
 
@@ -42,6 +50,13 @@ pub(super) struct Arguments {
     /// How long the agent keeps jobs without that gateway, in milliseconds
     #[arg(long, hide = true)]
     grace_ms: Option<u64>,
+    /// Become a command that sees its copied files where they are on the gateway's computer: these
+    /// are of the job in this directory
+    #[arg(long, hide = true, requires = "command")]
+    enter: Option<PathBuf>,
+    /// The program, and its arguments with their zeroth
+    #[arg(last = true, hide = true)]
+    command: Vec<OsString>,
     /// Say which build of this program this is
     #[arg(long, hide = true)]
     digest: bool,
@@ -49,6 +64,10 @@ pub(super) struct Arguments {
 
 pub(super) fn main(arguments: Arguments) -> Outcome {
     let gateways = if arguments.remote { Gateways::Elsewhere } else { Gateways::Here };
+    if let (Some(job), [program, argv @ ..]) = (&arguments.enter, &arguments.command[..]) {
+        view::enter(job)?;
+        return Ok(become_program(Path::new(program), argv));
+    }
     if arguments.shepherd {
         shepherd::serve(arguments.control_groups)?;
     } else if arguments.digest {
@@ -69,4 +88,16 @@ pub(super) fn main(arguments: Arguments) -> Outcome {
         daemon::launch(gateways)?;
     }
     Ok(SUCCESS)
+}
+
+/// Returns only with the status of a command that cannot be started.
+fn become_program(program: &Path, argv: &[OsString]) -> i32 {
+    let mut command = Command::new(program);
+    if let [name, arguments @ ..] = argv {
+        command.arg0(name).args(arguments);
+    }
+    let (status, complaint) = shepherd::cannot_run(program, &command.exec());
+    let job = std::env::var("REDIRECTOR_JOB").unwrap_or_default();
+    say(&format!("job {job}: {complaint}"));
+    status
 }

@@ -1,9 +1,19 @@
 //! Where the jobs of a submission may run.
 
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use super::{map::file, scatter};
 use crate::{
     client::submit::Wishes,
     config::{check_tag, parse_node_name},
-    model::NodeName,
+    mapfile::near::nearest,
+    model::{NodeName, Text},
 };
 
 /// Options that go over what the whitelist's rule says of the command.
@@ -18,6 +28,9 @@ pub(super) struct Placement {
     /// Rather run on these nodes than on others, because they have the data
     #[arg(long, value_parser = parse_node_name, value_delimiter = ',', value_name = "NODE")]
     near: Vec<NodeName>,
+    /// Rather run it on the nodes that have the files which the command names, by this mapfile
+    #[arg(long, value_name = "MAP", conflicts_with_all = ["near", "array", "each"])]
+    near_map: Option<PathBuf>,
     /// Copy their inputs to the node and their outputs back; '--stage=off' if the rule does
     #[arg(
         long, num_args = 0..=1, require_equals = true, default_missing_value = "on",
@@ -27,11 +40,30 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// `wishes` and these.
-    pub(super) fn set(self, wishes: Wishes) -> Wishes {
-        let Self { host, tag: tags, near, stage } = self;
-        Wishes { host, tags, near, stage, ..wishes }
+    /// `wishes` for `command`, and these.
+    pub(super) fn set(self, wishes: Wishes, command: &[OsString]) -> anyhow::Result<Wishes> {
+        let Self { host, tag: tags, near, near_map, stage } = self;
+        let near = match near_map {
+            Some(map) => by_mapfile(&map, command, wishes.directory.as_deref())?,
+            None => near,
+        };
+        Ok(Wishes { host, tags, near, stage, ..wishes })
     }
+}
+
+/// The nodes that have what `command` works on in `directory`, or else in the current one.
+fn by_mapfile(
+    map: &Path,
+    command: &[OsString],
+    directory: Option<&Path>,
+) -> anyhow::Result<Vec<NodeName>> {
+    let entries = file::entries(map)?;
+    let current = std::env::current_dir().context("the working directory is gone");
+    let directory = directory.map_or(current, |directory| Ok(directory.to_owned()))?;
+    let argv: Vec<_> = command.iter().map(|word| Text::from(OsStr::as_bytes(word))).collect();
+    let nodes = scatter::nodes()?;
+    let hosts = nearest(&entries, &argv, &directory);
+    Ok(hosts.iter().filter_map(|host| nodes.find(host).cloned()).collect())
 }
 
 /// A tag of a node.
@@ -57,13 +89,18 @@ mod tests {
     struct Line {
         #[command(flatten)]
         placement: Placement,
+        #[arg(long)]
+        array: bool,
+        #[arg(long)]
+        each: bool,
         #[arg(last = true)]
         command: Vec<String>,
     }
 
     fn read(words: &[&str]) -> Result<Wishes, String> {
         let line = Line::try_parse_from([&["submit"], words].concat());
-        line.map(|line| line.placement.set(Wishes::default())).map_err(|error| error.to_string())
+        let line = line.map_err(|error| error.to_string())?;
+        line.placement.set(Wishes::default(), &[]).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn prepare(arguments: Arguments) -> anyhow::Result<Prepared> {
         elements,
         held: arguments.hold,
         sequential: arguments.sequential,
-        ..arguments.placement.set(arguments.asked.wishes()?)
+        ..arguments.placement.set(arguments.asked.wishes()?, &command)?
     };
     Ok(submit::prepare(invocation(command)?, wishes)?)
 }

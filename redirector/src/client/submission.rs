@@ -101,8 +101,8 @@ fn placement(request: &whitelist::Request) -> Placement {
         host: request.host.map(|name| NodeName(text(name))),
         pool: request.pool.map(text),
         tags: request.tags.iter().map(text).collect(),
-        near: Vec::new(),
         stage: request.stage,
+        ..Placement::default()
     }
 }
 
@@ -236,8 +236,8 @@ mod tests {
             host: Some(NodeName("node7".to_owned())),
             pool: Some("lab".to_owned()),
             tags: vec!["big".to_owned(), "fast".to_owned()],
-            near: Vec::new(),
-            stage: true,
+            stage: Some(true),
+            ..Placement::default()
         };
         assert_eq!(decided("bwa"), expected);
         assert!(decided("sort").is_anywhere());

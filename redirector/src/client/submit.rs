@@ -79,7 +79,7 @@ impl Wishes {
             placement.tags = self.tags;
         }
         placement.near = self.near;
-        placement.stage = self.stage.unwrap_or(placement.stage);
+        placement.stage = self.stage.or(placement.stage);
         spec.after = after;
         if let Some(directory) = self.directory {
             spec.directory = directory.into();
@@ -186,8 +186,8 @@ mod tests {
             host: Some(node("a")),
             pool: Some("lab".to_owned()),
             tags: vec!["big".to_owned()],
-            near: Vec::new(),
-            stage: true,
+            stage: Some(true),
+            ..Placement::default()
         };
         let placed = |wishes: Wishes| {
             let mut spec = Spec { placement: rule.clone(), ..Spec::default() };
@@ -207,7 +207,8 @@ mod tests {
             pool: rule.pool.clone(),
             tags: vec!["fast".to_owned()],
             near: vec![node("c")],
-            stage: false,
+            stage: Some(false),
+            ..Placement::default()
         };
         assert_eq!(placed(wishes), expected);
     }

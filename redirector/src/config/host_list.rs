@@ -1,9 +1,11 @@
-//! Hosts in a line, as `ssh.hosts`, `$REDIRECTOR_HOSTS` and `redirector nodes add` have them.
+//! Hosts in a line, as `ssh.hosts`, `$REDIRECTOR_HOSTS` and `redirector nodes add` have them; their
+//! names alone, as `redirector map` has them.
 //!
 //! ```text
 //! 4/node7                    jobs on node7 get 4 cpus
 //! ann@node8:2222             what ssh is given; the node's name is node8
 //! 8/node[01-12,15],big       node01 … node12 and node15 with 8 cpus each, and big
+//! lce001..009                lce001 … lce009, as LOFAR's parsets have it
 //! ```
 
 use std::collections::BTreeSet;
@@ -85,7 +87,16 @@ fn listed(address: &str, cpus: Option<Amount>) -> Result<ListedHost, String> {
     Ok(ListedHost { name, address, cpus })
 }
 
-/// Reads names with ranges: `node7`, `node[01-12]`.
+/// Reads names with commas between them: `head,node[01-12],lce001..009`.
+///
+/// # Errors
+/// A sentence for the person.
+pub fn parse_host_names(text: &str) -> Result<Vec<NodeName>, String> {
+    let names = split_outside_brackets(text).map(|item| parse_node_names(item.trim()));
+    Ok(names.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+/// Reads names with ranges: `node7`, `node[01-12]`, `lce001..009`.
 pub(super) fn parse_node_names(text: &str) -> Result<Vec<NodeName>, String> {
     expand(text)?.iter().map(|name| parse_node_name(name)).collect()
 }
@@ -116,9 +127,9 @@ fn split_outside_brackets(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What `node[1-3,7]` stands for; brackets may come several times.
+/// What `node[1-3,7]` stands for; brackets may come several times. Without any, `node1..3`.
 fn expand(text: &str) -> Result<Vec<String>, String> {
-    let Some((front, rest)) = text.split_once('[') else { return Ok(vec![text.to_owned()]) };
+    let Some((front, rest)) = text.split_once('[') else { return expand_dots(text) };
     let (ranges, back) =
         rest.split_once(']').ok_or_else(|| format!("expected ']' to end the range in '{text}'"))?;
     let mut numbers = Vec::new();
@@ -135,26 +146,41 @@ fn expand(text: &str) -> Result<Vec<String>, String> {
     Ok(numbers.iter().flat_map(with_backs).collect())
 }
 
+/// What `lce001..009` stands for; `lce001..lce009` is meant as well.
+fn expand_dots(text: &str) -> Result<Vec<String>, String> {
+    let Some((first, last)) = text.split_once("..") else { return Ok(vec![text.to_owned()]) };
+    let stem = first.trim_end_matches(|character: char| character.is_ascii_digit());
+    let last = last.strip_prefix(stem).unwrap_or(last);
+    let numbers = count_up(&first[stem.len()..], last)
+        .map_err(|error| format!("'{text}', of hosts such as lce001..009: {error}"))?;
+    Ok(numbers.iter().map(|number| format!("{stem}{number}")).collect())
+}
+
 fn too_many(range: &str) -> String {
     format!("'{range}' are more than {MOST_OF_A_RANGE} hosts")
 }
 
-/// `7`, or `01-12`, where all numbers have as many digits as the first one if that begins
-/// with 0.
+/// `7`, or `01-12`.
 fn parse_range(range: &str) -> Result<Vec<String>, String> {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
+    count_up(first, last)
+}
+
+/// All numbers from `first` to `last`, with as many digits as the first one if that begins with 0.
+fn count_up(first: &str, last: &str) -> Result<Vec<String>, String> {
+    let range = if first == last { first.to_owned() } else { format!("{first}-{last}") };
     let number = |digits: &str| {
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         digits.parse::<u64>().ok().filter(|_| is_number)
     };
     let (Some(from), Some(to)) = (number(first), number(last)) else {
-        return Err(format!("expected numbers such as 01-12 or 7 in brackets, found '{range}'"));
+        return Err(format!("expected numbers such as 01-12 or 7, found '{range}'"));
     };
     if to < from {
         return Err(format!("the range {range} ends before it begins"));
     }
     if to - from >= MOST_OF_A_RANGE {
-        return Err(too_many(range));
+        return Err(too_many(&range));
     }
     let width = if first.starts_with('0') { first.len() } else { 0 };
     Ok((from..=to).map(|number| format!("{number:0width$}")).collect())
@@ -182,6 +208,7 @@ mod tests {
             ("node7.example.org", &["node7.example.org"]),
             ("0.5/ann@node8:2222", &["0.5/node8 at ann@node8:2222"]),
             ("a, 2/b", &["a", "2/b"]),
+            ("2/lce008..011,n8..n9", &["2/lce008", "2/lce009", "2/lce010", "2/lce011", "n8", "n9"]),
             ("2/n[08-10,12],big", &["2/n08", "2/n09", "2/n10", "2/n12", "big"]),
             (
                 "ann@r[1-2]n[1-2]:22",
@@ -213,12 +240,30 @@ mod tests {
             ("node[3-1]", "ends before"),
             ("node[]", "found ''"),
             ("node[+1]", "found '+1'"),
+            ("n8..lce", "found '8-lce'"),
+            ("n..3", "found '-3'"),
+            ("n3..1", "ends before"),
+            ("n1..+3", "found '1-+3'"),
+            ("n0..18446744073709551615", "more than 10000"),
             ("node[1-10001]", "more than 10000"),
             ("a[1-200]b[1-200]", "more than 10000"),
             ("a,a", "twice"),
         ] {
             let error = written(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_alone_are_names_with_ranges() {
+        let names = |text: &str| {
+            let names = parse_host_names(text)?;
+            Ok::<_, String>(names.iter().map(|name| &*name.0).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(names("a, b").unwrap(), "a b");
+        assert_eq!(names("lce001..003,n[1,3],a").unwrap(), "lce001 lce002 lce003 n1 n3 a");
+        for wrong in ["", "a,,b", "4/a", "ann@a", "a b"] {
+            assert!(names(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -71,7 +71,7 @@ use crate::{
 
 pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
 pub use environment::{GATEWAY_VARIABLES, MODE_VARIABLE};
-pub use host_list::{ListedHost, parse_host_list, parse_node_name};
+pub use host_list::{ListedHost, parse_host_list, parse_host_names, parse_node_name};
 pub use hosts::{Host, Ssh, check_tag};
 pub use value::Setting;
 

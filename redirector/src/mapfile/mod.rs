@@ -30,9 +30,9 @@
 mod entry;
 mod error;
 pub mod group;
-pub mod hosts;
 mod literal;
 pub mod make;
+pub mod near;
 mod parset;
 mod records;
 pub mod relate;

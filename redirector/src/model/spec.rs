@@ -130,9 +130,12 @@ pub struct Placement {
     /// Rather on these nodes than on others: they have its data.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near: Vec<NodeName>,
-    /// Its inputs are copied to the node, and its outputs back.
+    /// Whether its inputs are copied to the node, and its outputs back; `None`: as the node has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<bool>,
+    /// It fails when its node counts as lost, instead of waiting for it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub stage: bool,
+    pub fails_without_node: bool,
 }
 
 impl Placement {
@@ -151,7 +154,7 @@ impl fmt::Display for Placement {
             self.pool.as_ref().map(|pool| format!("pool={pool}")),
             (!self.tags.is_empty()).then(|| format!("tags={}", self.tags.join(","))),
             (!near.is_empty()).then(|| format!("near={}", near.join(","))),
-            self.stage.then(|| "stage=on".to_owned()),
+            self.stage.map(|stage| format!("stage={}", if stage { "on" } else { "off" })),
         ];
         let words: Vec<_> = words.into_iter().flatten().collect();
         f.pad(&words.join(" "))

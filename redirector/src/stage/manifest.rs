@@ -85,6 +85,8 @@ pub struct Manifest {
     pub directory: WholePath,
     /// What there is to be. Directories on the way that are not among them are made.
     pub things: BTreeMap<WholePath, Thing>,
+    /// Where the host has the program, if it has to be seen.
+    pub program: Option<Text>,
     /// Most bytes that the host is to keep for later jobs; `None`: as it sees fit.
     pub cache_size: Option<u64>,
 }
@@ -95,13 +97,15 @@ struct Written {
     directory: WholePath,
     things: Vec<(WholePath, Thing)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    program: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     cache_size: Option<u64>,
 }
 
 impl From<Manifest> for Written {
     fn from(manifest: Manifest) -> Self {
-        let Manifest { directory, things, cache_size } = manifest;
-        Self { directory, things: things.into_iter().collect(), cache_size }
+        let Manifest { directory, things, program, cache_size } = manifest;
+        Self { directory, things: things.into_iter().collect(), program, cache_size }
     }
 }
 
@@ -118,7 +122,7 @@ impl TryFrom<Written> for Manifest {
 
     /// Nothing is laid through a symbolic link, which may lead out of the tree.
     fn try_from(written: Written) -> Result<Self, Impossible> {
-        let Written { directory, things, cache_size } = written;
+        let Written { directory, things, program, cache_size } = written;
         let things: BTreeMap<_, _> = things.into_iter().collect();
         let is_directory =
             |path: &WholePath| things.get(path).is_none_or(|thing| *thing == Thing::Directory);
@@ -134,7 +138,7 @@ impl TryFrom<Written> for Manifest {
         if !is_directory(&directory) {
             return Err(Impossible { path: directory.clone(), ancestor: directory });
         }
-        Ok(Self { directory, things, cache_size })
+        Ok(Self { directory, things, program, cache_size })
     }
 }
 

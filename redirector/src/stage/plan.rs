@@ -167,12 +167,14 @@ impl Plan {
         Ok(Self { directory, things, named, writable, arguments })
     }
 
-    /// The arguments for a tree at `root`; those without a path `otherwise` may change.
-    pub fn arguments(&self, root: &[u8], otherwise: impl Fn(&Text) -> Text) -> Vec<Text> {
+    /// The arguments for a tree at `root`, or for one that the command finds where the files are
+    /// here; those without a path `otherwise` may change.
+    pub fn arguments(&self, root: Option<&[u8]>, otherwise: impl Fn(&Text) -> Text) -> Vec<Text> {
         let argument = |(argument, parts): &(Text, Vec<Part>)| {
             if parts.is_empty() {
                 return otherwise(argument);
             }
+            let Some(root) = root else { return argument.clone() };
             let parts: Vec<_> = parts
                 .iter()
                 .map(|Part { range, becomes }| {
@@ -266,6 +268,12 @@ impl<'v, V: View> Planner<'v, V> {
         Ok(Vec::new())
     }
 
+    /// Where a path in an argument leads; `None` if that is nowhere, or somewhere that the host has
+    /// itself.
+    fn way(&self, path: &[u8], is_there: &impl Fn(&[u8]) -> bool) -> Result<Option<Walk>, Error> {
+        if is_there(path) { Ok(None) } else { self.walk(&self.directory, path) }
+    }
+
     /// Takes what an argument's part names, if that exists; then what becomes of the part, if
     /// anything does.
     fn existing(
@@ -275,11 +283,7 @@ impl<'v, V: View> Planner<'v, V> {
         is_there: &impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Vec<Part>>, Error> {
         let text = &argument[range.clone()];
-        if is_there(text) {
-            return Ok(None);
-        }
-        let from = self.directory.clone();
-        let Some(walk) = self.walk(&from, text)? else { return Ok(None) };
+        let Some(walk) = self.way(text, is_there)? else { return Ok(None) };
         match &walk.end {
             End::New => return Ok(None),
             End::Systems => {}
@@ -312,11 +316,7 @@ impl<'v, V: View> Planner<'v, V> {
         is_there: &impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Vec<Part>>, Error> {
         let text = &argument[range.clone()];
-        if is_there(text) {
-            return Ok(None);
-        }
-        let from = self.directory.clone();
-        let Some(walk) = self.walk(&from, text)? else { return Ok(None) };
+        let Some(walk) = self.way(text, is_there)? else { return Ok(None) };
         let (End::New, Some((directory, _))) = (&walk.end, walk.path.split()) else {
             return Ok(None);
         };

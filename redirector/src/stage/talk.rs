@@ -82,6 +82,10 @@ pub enum Answer {
     Built {
         /// Where it begins.
         root: Text,
+        /// What stands before the command so that it sees the tree where its files are here; empty
+        /// if it cannot.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        entrance: Vec<Text>,
     },
     /// Only so much of a blob is there: the rest is to be sent.
     Have {

@@ -112,6 +112,7 @@ fn nothing_is_laid_through_a_link_or_a_file() {
     let manifest = |above: Thing| Manifest {
         directory: path("/run1"),
         things: BTreeMap::from([(path("/x"), above), (path("/x/y/z"), Thing::Directory)]),
+        program: None,
         cache_size: None,
     };
     let back = |manifest: &Manifest| {

@@ -33,7 +33,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd, RawFd},
         unix::net::UnixStream,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use self::{
@@ -210,6 +210,18 @@ fn setup_for(descriptors: &[(RawFd, Option<BorrowedFd>)]) -> Result<Setup, Strin
     Setup::new(&used).map_err(|error| format!("cannot run the setup of its node: {error}"))
 }
 
+/// The exit status that a shell would give for a program that cannot be started, and why.
+pub(crate) fn cannot_run(program: &Path, cause: &io::Error) -> (i32, String) {
+    let shown = program.display();
+    match cause.raw_os_error() {
+        Some(libc::ENOENT) if program.exists() => {
+            (NOT_FOUND, format!("cannot run {shown}: its interpreter is missing"))
+        }
+        Some(libc::ENOENT) => (NOT_FOUND, format!("cannot run {shown}: {cause}")),
+        _ => (NOT_STARTED, format!("cannot run {shown}: {cause}")),
+    }
+}
+
 /// The exit status that a shell would give, and a line that says why. An error is for what
 /// is not the command's fault.
 fn explain(failure: &Failure, assignment: &Assignment) -> Result<(i32, String), String> {
@@ -217,16 +229,11 @@ fn explain(failure: &Failure, assignment: &Assignment) -> Result<(i32, String), 
     let job = assignment.attempt.job;
     let program = assignment.program.as_path();
     let directory = assignment.directory.to_string_lossy();
-    let not_found = cause.raw_os_error() == Some(libc::ENOENT);
     match step {
-        Step::Program if not_found && program.exists() => Ok((
-            NOT_FOUND,
-            format!("job {job}: cannot run {}: its interpreter is missing", program.display()),
-        )),
-        Step::Program => Ok((
-            if not_found { NOT_FOUND } else { NOT_STARTED },
-            format!("job {job}: cannot run {}: {cause}", program.display()),
-        )),
+        Step::Program => {
+            let (status, complaint) = cannot_run(program, cause);
+            Ok((status, format!("job {job}: {complaint}")))
+        }
         Step::Directory => Ok((
             NOT_STARTED,
             format!("job {job}: cannot enter its working directory {directory}: {cause}"),

@@ -8,14 +8,15 @@
 
 mod store;
 mod tree;
+pub(crate) mod view;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ffi::OsStr,
     fs, io,
     os::unix::ffi::OsStrExt,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::{
@@ -23,7 +24,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use self::{store::Store, tree::Tree};
+use self::{store::Store, tree::Tree, view::View};
 use super::protocol::AttemptId;
 use crate::{
     engine::ByteStream,
@@ -43,6 +44,10 @@ pub(crate) struct Stages(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     jobs: PathBuf,
+    /// This program, by which commands enter their views.
+    program: Option<PathBuf>,
+    /// Whether they can.
+    can_have_views: OnceLock<bool>,
     store: Store,
     trees: Mutex<BTreeMap<AttemptId, Arc<Tree>>>,
     /// What is about to be laid out.
@@ -52,9 +57,9 @@ struct Inner {
 }
 
 impl Stages {
-    /// Those of the agent with the directory `state`. What an agent before it has left there
-    /// nobody will ask for.
-    pub(crate) fn new(state: &StateDirectory) -> Self {
+    /// Those of the agent with the directory `state`, which is `program`. What an agent before it
+    /// has left there nobody will ask for.
+    pub(crate) fn new(state: &StateDirectory, program: Option<PathBuf>) -> Self {
         let jobs = state.path().join("jobs");
         if let Err(error) = fs::remove_dir_all(&jobs)
             && error.kind() != io::ErrorKind::NotFound
@@ -66,6 +71,8 @@ impl Stages {
         let cache = state.path().parent().unwrap_or(state.path()).join("cache/blobs");
         Self(Arc::new(Inner {
             jobs,
+            program,
+            can_have_views: OnceLock::new(),
             store: Store::new(cache, &name),
             trees: Mutex::default(),
             needed: Mutex::default(),
@@ -128,16 +135,35 @@ impl Stages {
             tree
         } else {
             self.remove_others(attempt);
-            let name = format!("{}.{}", attempt.job, attempt.number);
-            let root = self.0.jobs.join(name).join("root");
-            match Tree::lay(root, manifest, &self.0.store)? {
+            let view = self.program().and_then(|_| {
+                let program = manifest.program.as_ref().map(Text::as_path);
+                let own = [self.0.jobs.parent(), program].into_iter().flatten().map(Path::to_owned);
+                View::of(&manifest, &own.chain(std::env::home_dir()).collect::<Vec<_>>())
+            });
+            match Tree::lay(&self.job(attempt), manifest, view.as_ref(), &self.0.store)? {
                 Ok(tree) => Arc::new(tree),
                 Err(missing) => return Ok(Answer::Missing(missing)),
             }
         };
         let root = Text::from(tree.root().as_os_str().as_bytes());
+        let entrance = match self.program().filter(|_| tree.is_in_place()) {
+            Some(program) => view::entrance(program, &self.job(attempt)),
+            None => Vec::new(),
+        };
         held(&self.0.trees).insert(attempt, tree);
-        Ok(Answer::Built { root })
+        Ok(Answer::Built { root, entrance })
+    }
+
+    fn job(&self, AttemptId { job, number }: AttemptId) -> PathBuf {
+        self.0.jobs.join(format!("{job}.{number}"))
+    }
+
+    /// By what commands enter views; `None`: they cannot.
+    fn program(&self) -> Option<&Path> {
+        let program = self.0.program.as_deref()?;
+        let try_it =
+            || fs::create_dir_all(&self.0.jobs).is_ok() && view::is_possible(program, &self.0.jobs);
+        self.0.can_have_views.get_or_init(try_it).then_some(program)
     }
 
     /// An attempt that is tried again has ended before.
@@ -151,11 +177,7 @@ impl Stages {
 
     fn remove(&self, attempt: AttemptId) {
         let Some(tree) = held(&self.0.trees).remove(&attempt) else { return };
-        let removed = tree.remove(&self.0.store).and_then(|()| match tree.root().parent() {
-            Some(directory) => fs::remove_dir(directory),
-            None => Ok(()),
-        });
-        if let Err(error) = removed {
+        if let Err(error) = tree.remove(&self.0.store) {
             let root = tree.root().display();
             tracing::warn!(job = %attempt.job, "cannot remove all of {root}: {error}");
         }

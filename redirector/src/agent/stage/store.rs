@@ -57,10 +57,10 @@ pub(super) struct Incoming {
 /// How a file got into a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Laid {
-    /// It is one of several names of the blob.
-    Linked,
+    /// It is one of several names of this blob.
+    Linked(Digest),
     /// It is the job's own.
-    Copied,
+    Own,
 }
 
 impl Store {
@@ -232,12 +232,12 @@ impl Store {
         let blob = self.blob(digest);
         let laid = if size >= LINKED_FROM && Self::can_be_linked(&blob, mode, changed)? {
             fs::hard_link(&blob, to)?;
-            Laid::Linked
+            Laid::Linked(digest)
         } else {
             fs::copy(&blob, to)?;
             set_time(to, changed)?;
             fs::set_permissions(to, Permissions::from_mode(mode & 0o777))?;
-            Laid::Copied
+            Laid::Own
         };
         // Also the time of its last use.
         self.note(digest)?;
@@ -345,7 +345,10 @@ mod tests {
         let limit = Some(LINKED_FROM * 5 / 2);
         let first = put(&store, &blobs[0], limit);
         let link = directory.path().join("link");
-        assert_eq!(store.lay(first, LINKED_FROM, 0o644, 7, &link).unwrap(), Some(Laid::Linked));
+        assert_eq!(
+            store.lay(first, LINKED_FROM, 0o644, 7, &link).unwrap(),
+            Some(Laid::Linked(first))
+        );
         let second = put(&store, &blobs[1], limit);
         let third = put(&store, &blobs[2], limit);
         assert!(has(&store, first, size), "a job has it");
@@ -383,8 +386,8 @@ mod tests {
         let store = Store::new(directory.path().join("blobs"), "a");
         let digest = put(&store, b"small", None);
         let (one, two) = (directory.path().join("one"), directory.path().join("two"));
-        assert_eq!(store.lay(digest, 5, 0o640, -5, &one).unwrap(), Some(Laid::Copied));
-        assert_eq!(store.lay(digest, 5, 0o750, 5, &two).unwrap(), Some(Laid::Copied));
+        assert_eq!(store.lay(digest, 5, 0o640, -5, &one).unwrap(), Some(Laid::Own));
+        assert_eq!(store.lay(digest, 5, 0o750, 5, &two).unwrap(), Some(Laid::Own));
         fs::write(&one, "other").unwrap();
         assert_eq!(fs::read(&two).unwrap(), b"small");
         assert!(has(&store, digest, 5));

@@ -12,7 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::store::{Laid, Store};
+use super::{
+    store::{Laid, Store},
+    view::{self, View},
+};
 use crate::{
     model::Text,
     stage::{
@@ -27,6 +30,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Tree {
     root: PathBuf,
+    /// What its command calls `root`, without the slash that follows.
+    prefix: Vec<u8>,
     manifest: Manifest,
     before: Before,
     /// Names of blobs.
@@ -34,10 +39,12 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Lays out `manifest` below `root`, which is made anew. If blobs are missing, these.
+    /// Lays out `manifest` in `job`, which is made anew; its command is to see `view`, or it below
+    /// its directory. If blobs are missing, these.
     pub(super) fn lay(
-        root: PathBuf,
+        job: &Path,
         manifest: Manifest,
+        view: Option<&View>,
         store: &Store,
     ) -> io::Result<Result<Self, Vec<Digest>>> {
         let blobs = manifest.things.values().filter_map(|thing| match thing {
@@ -48,32 +55,28 @@ impl Tree {
         if !missing.is_empty() {
             return Ok(Err(missing));
         }
-        match fs::remove_dir_all(&root) {
+        match fs::remove_dir_all(job) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        let root = job.join("root");
         make_directory(&root)?;
+        let prefix = match view {
+            Some(view) => {
+                view.write(job)?;
+                Vec::new()
+            }
+            None => root.as_os_str().as_bytes().to_vec(),
+        };
         make_directory(&manifest.directory.below(&root))?;
         let mut linked = BTreeMap::new();
         for (path, thing) in &manifest.things {
-            let there = path.below(&root);
-            if let Some(parent) = there.parent().filter(|_| *path != WholePath::root()) {
-                make_directory(parent)?;
-            }
-            match thing {
-                Thing::Directory => make_directory(&there)?,
-                Thing::Symlink { target } => {
-                    let target = target_there(target, root.as_os_str().as_bytes());
-                    std::os::unix::fs::symlink(target.as_path(), &there)?;
-                }
-                Thing::File { digest, size, mode, changed } => {
-                    match store.lay(*digest, *size, *mode, *changed, &there)? {
-                        Some(Laid::Linked) => drop(linked.insert(path.clone(), *digest)),
-                        Some(Laid::Copied) => {}
-                        // Another agent has just removed it.
-                        None => return Ok(Err(vec![*digest])),
-                    }
-                }
+            let laid = lay_one(path, thing, &root, &prefix, store)
+                .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+            match laid {
+                Ok(Laid::Linked(digest)) => drop(linked.insert(path.clone(), digest)),
+                Ok(Laid::Own) => {}
+                Err(missing) => return Ok(Err(vec![missing])),
             }
         }
         let mut problems = Vec::new();
@@ -82,12 +85,22 @@ impl Tree {
             return Err(io::Error::other(problem));
         }
         let shared = linked.keys().cloned().collect();
-        Ok(Ok(Self { root, manifest, before: Before { things, shared }, linked }))
+        Ok(Ok(Self { root, prefix, manifest, before: Before { things, shared }, linked }))
     }
 
     /// Where it begins.
     pub(super) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The directory that it is in, with all else of its job.
+    fn job(&self) -> Option<&Path> {
+        self.root.parent()
+    }
+
+    /// Whether its command finds it where its files are on the gateway's computer.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.prefix.is_empty()
     }
 
     /// Whether it was laid out for this.
@@ -107,7 +120,7 @@ impl Tree {
                 before.things.remove(path);
             }
         }
-        let mut problems = Vec::new();
+        let mut problems: Vec<_> = self.job().and_then(view::problem).into_iter().collect();
         let changes = diff::changes(&before, &look(&self.root, &mut problems));
         let mut made = Vec::with_capacity(changes.made.len());
         for path in changes.made {
@@ -128,7 +141,7 @@ impl Tree {
         }
         if metadata.is_symlink() {
             let target = Text::from(fs::read_link(there)?);
-            let target = target_here(&target, self.root.as_os_str().as_bytes());
+            let target = target_here(&target, &self.prefix);
             return Ok(Made::Symlink { target });
         }
         let changed = Stamp::of(&metadata).changed;
@@ -161,8 +174,33 @@ impl Tree {
             // The command may have removed it.
             drop(store.release(*digest, &path.below(&self.root)));
         }
-        fs::remove_dir_all(&self.root)
+        fs::remove_dir_all(self.job().unwrap_or(&self.root))
     }
+}
+
+/// Lays out one thing; the digest of a blob that another agent has just removed.
+fn lay_one(
+    path: &WholePath,
+    thing: &Thing,
+    root: &Path,
+    prefix: &[u8],
+    store: &Store,
+) -> io::Result<Result<Laid, Digest>> {
+    let there = path.below(root);
+    if let Some(parent) = there.parent().filter(|_| *path != WholePath::root()) {
+        make_directory(parent)?;
+    }
+    match thing {
+        Thing::Directory => make_directory(&there)?,
+        Thing::Symlink { target } => {
+            let target = target_there(target, prefix);
+            std::os::unix::fs::symlink(target.as_path(), &there)?;
+        }
+        Thing::File { digest, size, mode, changed } => {
+            return Ok(store.lay(*digest, *size, *mode, *changed, &there)?.ok_or(*digest));
+        }
+    }
+    Ok(Ok(Laid::Own))
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {

@@ -16,7 +16,8 @@ use crate::{
         scatter::{Listener, Verdict, Ways},
         submit::{self, Wishes},
     },
-    mapfile::{Entry, hosts},
+    config::parse_host_names,
+    mapfile::Entry,
     model::{Amount, JobId, Kind, NodeName, Text},
     place::Stream,
     protocol::{DetachedSubmission, Submitted},
@@ -29,7 +30,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The hosts, such as lce001..009,head [default: those of the configuration]
-    #[arg(long, value_parser = hosts::expand, value_name = "HOSTS")]
+    #[arg(long, value_parser = parse_host_names, value_name = "HOSTS")]
     hosts: Option<Hosts>,
     /// Only files whose names match, such as '*.MS' (directories count as files)
     #[arg(long, value_name = "PATTERN")]
@@ -125,11 +126,18 @@ fn look(
     command: &[OsString],
     node: NodeName,
 ) -> anyhow::Result<(DetachedSubmission, Vec<NodeName>)> {
-    let wishes =
-        Wishes { name: Some(format!("find on {node}")), cpus: Some(LITTLE), ..Wishes::default() };
+    let wishes = Wishes {
+        name: Some(format!("find on {node}")),
+        cpus: Some(LITTLE),
+        // The one directory that all hosts have.
+        directory: Some("/".into()),
+        stage: Some(false),
+        ..Wishes::default()
+    };
     let mut submission = submit::prepare(invocation(command.to_vec())?, wishes)?.submission;
     submission.spec.kind = Kind::Command;
     submission.spec.placement.host = Some(node.clone());
+    submission.spec.placement.fails_without_node = true;
     Ok((submission, vec![node]))
 }
 

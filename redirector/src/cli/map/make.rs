@@ -7,9 +7,9 @@ use anyhow::bail;
 use super::file::{self, Written};
 use crate::{
     cli::{Outcome, SUCCESS},
-    config::Config,
+    config::{Config, parse_host_names},
     mapfile::{
-        Entry, hosts,
+        Entry,
         make::{self, SubCluster},
     },
     model::{NodeName, Text},
@@ -23,7 +23,7 @@ use crate::{
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The hosts, such as lce001..009,head [default: those of the configuration]
-    #[arg(long, value_parser = hosts::expand, value_name = "HOSTS")]
+    #[arg(long, value_parser = parse_host_names, value_name = "HOSTS")]
     hosts: Option<Hosts>,
     /// Hosts of a sub-cluster, such as sub1=lse001..003. May be given several times
     #[arg(long, value_parser = sub_cluster, value_name = "NAME=HOSTS", conflicts_with = "hosts")]
@@ -48,7 +48,7 @@ fn sub_cluster(text: &str) -> Result<SubCluster, String> {
     let (name, hosts) = text.split_once('=').ok_or_else(|| {
         format!("expected a name and hosts such as sub1=lse001..003, found '{text}'")
     })?;
-    Ok(SubCluster { name: name.to_owned(), hosts: hosts::expand(hosts)? })
+    Ok(SubCluster { name: name.to_owned(), hosts: parse_host_names(hosts)? })
 }
 
 pub(super) fn main(arguments: &Arguments) -> Outcome {

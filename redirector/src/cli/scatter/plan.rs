@@ -94,7 +94,8 @@ pub(super) fn submissions(
              'redirector map group' has a job work on several; nothing was submitted"
         );
     }
-    let wishes = Wishes { held, ..asked.wishes()? };
+    // The files are on the hosts, whatever is at their paths here.
+    let wishes = Wishes { held, stage: Some(false), ..asked.wishes()? };
     let elements = Elements::Lines(tasks.iter().flat_map(|task| task.files.clone()).collect());
     let command = with_place(command, Some(&elements))?;
     if tasks.iter().all(|task| !task.is_group) {
@@ -122,7 +123,9 @@ fn prepared(
     wishes: Wishes,
     says_problems: bool,
 ) -> anyhow::Result<DetachedSubmission> {
-    let Prepared { submission, problems } = submit::prepare(invocation(command)?, wishes)?;
+    let Prepared { mut submission, problems } = submit::prepare(invocation(command)?, wishes)?;
+    // No other node has the files.
+    submission.spec.placement.fails_without_node = true;
     for problem in problems.iter().filter(|_| says_problems) {
         say(problem);
     }

@@ -75,6 +75,8 @@ impl Core {
         for job in awaiting {
             self.requeue(job);
         }
+        // What it was asked for it does not answer any more.
+        self.settle_all();
     }
 
     /// When a node is to be tried again or given up.
@@ -82,7 +84,7 @@ impl Core {
         let of_hosts = self.fleet.hosts().flat_map(|(name, node)| {
             let give_up = node.down_since.map(|since| since + self.setup.ssh.lost_after);
             let retry = node.retry.filter(|_| matches!(node.link, Link::Down));
-            retry.into_iter().chain(give_up.filter(|_| self.has_jobs_on(name)))
+            retry.into_iter().chain(give_up.filter(|_| self.has_jobs_of(name)))
         });
         let own = self.fleet.own();
         let own = own.retry.filter(|_| matches!(own.link, Link::Down));
@@ -104,6 +106,9 @@ impl Core {
             if is_given_up && self.has_jobs_on(&name) {
                 self.give_up(&name, lost_after);
             }
+            if is_given_up {
+                self.fail_what_waits_for(&name, lost_after);
+            }
         }
     }
 
@@ -112,6 +117,34 @@ impl Core {
         tracing::error!(target: "node", node = %name, "given up after {after} without a connection; its jobs are lost");
         // Tells which jobs were there.
         self.dispatch(Event::NodeLost { node: name.clone() });
+    }
+
+    /// Ends the jobs that are not to wait until a node is back.
+    fn fail_what_waits_for(&mut self, name: &NodeName, lost_after: Duration) {
+        let waiting: Vec<_> = self.waiting_for(name).collect();
+        let problem = self.fleet.get(name).and_then(|node| node.problem.clone());
+        let reason = format!(
+            "{name}, which has what it works on, could not be reached for {}: {}",
+            crate::units::format_duration(lost_after),
+            problem.as_deref().unwrap_or("nobody knows why")
+        );
+        for job in waiting {
+            let outcome = Outcome::Lost { reason: reason.clone() };
+            self.conclude(job, outcome, None, Timestamp::now());
+        }
+    }
+
+    fn waiting_for(&self, node: &NodeName) -> impl Iterator<Item = JobId> {
+        let waits = move |live: &super::Live| {
+            let need = live.need.as_ref().map(|need| &need.placement);
+            live.state == State::Queued
+                && need.is_some_and(|it| it.fails_without_node && it.host.as_ref() == Some(node))
+        };
+        self.live.iter().filter(move |(_, live)| waits(live)).map(|(job, _)| *job)
+    }
+
+    fn has_jobs_of(&self, node: &NodeName) -> bool {
+        self.has_jobs_on(node) || self.waiting_for(node).next().is_some()
     }
 
     /// The node on which a job ran is gone.

@@ -9,7 +9,7 @@ use super::{
     Core,
     fleet::{Link, Node},
     live::Runner,
-    sites::{self, Finding, Need},
+    sites,
     staged::{self, Staging},
 };
 use crate::{
@@ -212,12 +212,8 @@ fn command_there(spec: Spec, node: &Node) -> Assignment {
         let Spec { program, argv, directory, .. } = spec;
         return Assignment { program, argv, directory, ..Assignment::default() };
     };
-    let found = sites::program_there(&Need::of(&spec), node);
     Assignment {
-        program: match found {
-            Finding::Found(program) => program,
-            Finding::Missing | Finding::NotKnown => remote.mapping.program(&spec.program),
-        },
+        program: sites::program_on(node, &spec),
         argv: spec.argv.iter().map(|argument| remote.mapping.argument(argument)).collect(),
         directory: remote.mapping.directory(&spec.directory),
         setup: remote.host.setup.as_deref().map(Text::from),

@@ -170,6 +170,15 @@ pub(super) fn program_there(need: &Need, node: &Node) -> Finding<Text> {
     if is_all_known { Finding::Missing } else { Finding::NotKnown }
 }
 
+/// What a job's program is called on a node.
+pub(super) fn program_on(node: &Node, spec: &Spec) -> Text {
+    match (program_there(&Need::of(spec), node), &node.host) {
+        (Finding::Found(program), _) => program,
+        (_, Some(remote)) => remote.mapping.program(&spec.program),
+        (_, None) => spec.program.clone(),
+    }
+}
+
 impl Core {
     /// Hands a queued job to the dispatcher, as soon as it is known where it may run.
     pub(super) fn submit_to_dispatcher(&mut self, job: JobId) {
@@ -223,7 +232,9 @@ impl Core {
             self.conclude(job, Outcome::Refused { reason }, None, Timestamp::now());
             return;
         }
-        if able.is_empty() {
+        // Else it would be on its way to a worse place when the best one answers.
+        let awaits_the_best = was_kept_back && is_asked && !need.placement.near.is_empty();
+        if able.is_empty() || awaits_the_best {
             self.unsettled.none.insert(job);
             return;
         }
@@ -262,7 +273,13 @@ impl Core {
                 let known: Vec<_> = self.fleet.all().map(|(name, _)| name.to_string()).collect();
                 format!("there is no node {host}; nodes are {}", known.join(", "))
             }
-            _ => format!("no node can run it ({})", reasons.join("; ")),
+            // What is wrong with the others is of no interest.
+            Some(host) => {
+                let of_host = format!("{host}: ");
+                let reason = reasons.iter().find_map(|reason| reason.strip_prefix(&of_host));
+                format!("{host} cannot run it: {}", reason.unwrap_or("it is not there"))
+            }
+            None => format!("no node can run it ({})", reasons.join("; ")),
         }
     }
 
@@ -308,7 +325,7 @@ impl Core {
         if node.facts.is_none() {
             return Verdict::NotKnown;
         }
-        let stages = placement.stage || remote.host.stage;
+        let stages = placement.stage.unwrap_or(remote.host.stage);
         if !stages {
             let there = remote.mapping.directory(&need.directory);
             let found = match node.knowledge.directory(&there) {
@@ -316,10 +333,13 @@ impl Core {
                 Finding::NotKnown => return Verdict::NotKnown,
                 Finding::Missing => {
                     let there = there.to_string_lossy();
-                    return Verdict::No(format!("it has no directory {there}"));
+                    return Verdict::No(format!(
+                        "it has no directory {there} (what needs nothing there can start in /)"
+                    ));
                 }
             };
-            if there == need.directory {
+            // Every computer has a root of its own.
+            if there == need.directory && there.as_bytes() != b"/" {
                 match self.fleet.own().knowledge.directory(&there) {
                     Finding::Found(here) if here.is_same(found) => {}
                     Finding::NotKnown => return Verdict::NotKnown,

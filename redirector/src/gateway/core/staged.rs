@@ -20,7 +20,10 @@ use crate::{
     store,
 };
 
-use super::fleet::{Link, Node};
+use super::{
+    fleet::{Link, Node},
+    sites,
+};
 
 /// Where a job's files are.
 #[derive(Debug)]
@@ -44,8 +47,13 @@ pub(super) enum Staging {
 /// `assignment`, as it is in the job's tree if it has one.
 pub(super) fn in_its_tree(live: &Live, assignment: Assignment) -> Assignment {
     match &live.staging {
-        Some(Staging::Ready(Staged { argv, directory })) => {
-            Assignment { argv: argv.clone(), directory: directory.clone(), ..assignment }
+        Some(Staging::Ready(Staged { entrance, argv, directory })) => {
+            let (argv, directory) = (argv.clone(), directory.clone());
+            let Some(program) = entrance.first().cloned() else {
+                return Assignment { argv, directory, ..assignment };
+            };
+            let command = [&entrance[..], &[assignment.program], &argv].concat();
+            Assignment { program, argv: command, directory, ..assignment }
         }
         _ => assignment,
     }
@@ -73,9 +81,9 @@ impl Core {
     fn is_far_from_its_files(&self, live: &Live) -> bool {
         let node = live.node.as_ref().and_then(|node| self.fleet.get(node));
         let Some(remote) = node.and_then(|node| node.host.as_ref()) else { return false };
-        let is_asked = live.need.as_ref().is_some_and(|need| need.placement.stage);
+        let asked = live.need.as_ref().and_then(|need| need.placement.stage);
         // Settings may have changed since it started.
-        remote.host.stage || is_asked || live.staging.is_some()
+        asked.unwrap_or(remote.host.stage) || live.staging.is_some()
     }
 
     /// Sends a job's files to its node; then it is assigned once more.
@@ -91,6 +99,7 @@ impl Core {
         };
         let Some(spec) = spec else { return Ok(()) };
         let order = Order {
+            program: sites::program_on(node, &spec),
             attempt: AttemptId { job, number: live.attempt },
             node: name.clone(),
             channel,
@@ -119,13 +128,10 @@ impl Core {
             }
             Err(problem) => problem,
         };
-        let node = live.node.as_ref().and_then(|node| self.fleet.get(node));
         let reason = problem.to_string();
         let outcome = match problem {
-            // It is staged again when the node is connected again.
-            Problem::Link(_) if !node.is_some_and(Node::is_up) => return,
-            Problem::Link(_) | Problem::There { .. } => Outcome::Lost { reason },
-            Problem::Here(_) | Problem::Changing(_) => Outcome::Refused { reason },
+            Problem::There { .. } => Outcome::Lost { reason },
+            Problem::Here(_) => Outcome::Refused { reason },
         };
         live.staging = None;
         self.placed_ended(job, outcome, None, Timestamp::now());

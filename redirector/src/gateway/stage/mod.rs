@@ -30,7 +30,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     sync::mpsc::UnboundedSender,
-    task::{AbortHandle, JoinSet, spawn_blocking},
+    task::{AbortHandle, JoinError, JoinSet, spawn_blocking},
 };
 
 use self::{
@@ -91,6 +91,8 @@ pub(super) struct Order {
     pub node: NodeName,
     pub channel: Channel,
     pub argv: Vec<Text>,
+    /// Where the host has it.
+    pub program: Text,
     pub directory: Text,
     pub mapping: Mapping,
     /// Most bytes that the host is to keep for later jobs.
@@ -100,24 +102,39 @@ pub(super) struct Order {
 /// What a command is called in its tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Staged {
+    /// What stands before the program and its arguments.
+    pub entrance: Vec<Text>,
     pub argv: Vec<Text>,
     pub directory: Text,
 }
 
-/// Why a tree could not be laid out.
+/// Why a tree cannot be laid out.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
-    /// It is done anew when the node is connected again.
-    #[error("the connection failed: {0}")]
-    Link(#[from] io::Error),
     /// It would be the same on other hosts.
     #[error("its inputs cannot be copied: {0}")]
     Here(String),
     /// The host cannot do it.
     #[error("its inputs cannot be copied to {node}: {reason}")]
     There { node: NodeName, reason: String },
+}
+
+/// Why a tree was not laid out this time.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the connection failed: {0}")]
+    Link(#[from] io::Error),
+    /// A file is not what it was a moment ago.
     #[error("{0}")]
     Changing(io::Error),
+    #[error(transparent)]
+    Problem(#[from] Problem),
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        Self::Problem(Problem::Here(format!("a part of the gateway crashed: {error}")))
+    }
 }
 
 /// Ends when it is dropped.
@@ -151,7 +168,14 @@ impl Stages {
         let own = self.clone();
         let task = tokio::spawn(async move {
             let attempt = order.attempt;
-            let result = own.stage(order).await;
+            let result = loop {
+                match own.stage(&order).await {
+                    Ok(result) => break result,
+                    // The core drops this task when the node is connected again.
+                    Err(error) => tracing::debug!(job = %attempt.job, "inputs not sent: {error}"),
+                }
+                tokio::time::sleep(TRY_AGAIN).await;
+            };
             // Fails only when the core is gone.
             drop(core.send(Message::Staged { attempt, result }));
         });
@@ -182,55 +206,60 @@ impl Stages {
         Task(task.abort_handle())
     }
 
-    async fn stage(&self, order: Order) -> Result<Staged, Problem> {
+    /// An error is the connection's.
+    async fn stage(&self, order: &Order) -> io::Result<Result<Staged, Problem>> {
         let mut changes = 0;
         loop {
-            match self.try_stage(&order).await {
-                Err(Problem::Changing(error)) if changes < CHANGES => {
+            return match self.try_stage(order).await {
+                Ok(staged) => Ok(Ok(staged)),
+                Err(Failure::Changing(error)) if changes < CHANGES => {
                     tracing::debug!(job = %order.attempt.job, "{error}");
                     changes += 1;
+                    continue;
                 }
-                Err(Problem::Changing(error)) => return Err(Problem::Here(error.to_string())),
-                done => return done,
-            }
+                Err(Failure::Changing(error)) => Ok(Err(Problem::Here(error.to_string()))),
+                Err(Failure::Problem(problem)) => Ok(Err(problem)),
+                Err(Failure::Link(error)) => Err(error),
+            };
         }
     }
 
-    async fn try_stage(&self, order: &Order) -> Result<Staged, Problem> {
+    async fn try_stage(&self, order: &Order) -> Result<Staged, Failure> {
         let (own, its) = (self.clone(), order.clone());
-        let inputs = spawn_blocking(move || own.inputs(&its)).await.map_err(io::Error::from)??;
+        let inputs = spawn_blocking(move || own.inputs(&its)).await??;
         let inputs = Arc::new(inputs);
         let stream = order.channel.open(talk::stage_path(order.attempt)).await?;
         let mut stream = BufReader::new(stream);
         say(&mut stream, &inputs.manifest).await?;
         let there = |reason| Problem::There { node: order.node.clone(), reason };
+        let otherwise = |argument: &Text| order.mapping.argument(argument);
         for _ in 0..EVICTIONS {
             match expect(&mut stream).await? {
-                Answer::Built { root } => {
-                    let argv = inputs
-                        .plan
-                        .arguments(root.as_bytes(), |argument| order.mapping.argument(argument));
+                Answer::Built { root, entrance } => {
+                    let argv = match &entrance[..] {
+                        [] => inputs.plan.arguments(Some(root.as_bytes()), otherwise),
+                        _ => inputs.plan.arguments(None, otherwise),
+                    };
                     let directory = [root.as_bytes(), inputs.plan.directory.as_bytes()].concat();
-                    return Ok(Staged { argv, directory: Text(directory) });
+                    return Ok(Staged { entrance, argv, directory: Text(directory) });
                 }
                 Answer::Missing(digests) => {
                     self.send_blobs(order, &inputs, digests).await?;
                     stream.write_all(b"\n").await?;
                 }
-                Answer::Problem { reason } => return Err(there(reason)),
+                Answer::Problem { reason } => return Err(there(reason).into()),
                 answer @ (Answer::Have { .. } | Answer::Whole) => {
-                    return Err(there(format!(
-                        "its agent said what is not understood: {answer:?}"
-                    )));
+                    let reason = format!("its agent said what is not understood: {answer:?}");
+                    return Err(there(reason).into());
                 }
             }
         }
         let reason = "other jobs' inputs took the room of its own ('cache_size' of [ssh])";
-        Err(there(reason.to_owned()))
+        Err(there(reason.to_owned()).into())
     }
 
     /// Looks for all that the command needs. Blocks.
-    fn inputs(&self, order: &Order) -> Result<Inputs, Problem> {
+    fn inputs(&self, order: &Order) -> Result<Inputs, Failure> {
         let is_there = |path: &[u8]| order.mapping.covers(path);
         let plan = Plan::new(&order.argv, &order.directory, &record::Files, is_there)
             .map_err(|error| Problem::Here(error.to_string()))?;
@@ -248,11 +277,11 @@ impl Stages {
                     }
                     // As the command would find it.
                     Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
-                    Err(error) if is_changing(&error) => return Err(Problem::Changing(error)),
+                    Err(error) if is_changing(&error) => return Err(Failure::Changing(error)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        return Err(Problem::Changing(error));
+                        return Err(Failure::Changing(error));
                     }
-                    Err(error) => return Err(Problem::Here(format!("{path}: {error}"))),
+                    Err(error) => return Err(Problem::Here(format!("{path}: {error}")).into()),
                 },
             };
             things.insert(path.clone(), thing);
@@ -261,7 +290,8 @@ impl Stages {
             .write(&self.0.records, order.attempt)
             .map_err(|error| Problem::Here(error.to_string()))?;
         let cache_size = order.cache_size;
-        let manifest = Manifest { directory: plan.directory.clone(), things, cache_size };
+        let (directory, program) = (plan.directory.clone(), Some(order.program.clone()));
+        let manifest = Manifest { directory, things, program, cache_size };
         Ok(Inputs { plan, manifest, sources })
     }
 
@@ -270,22 +300,19 @@ impl Stages {
         order: &Order,
         inputs: &Arc<Inputs>,
         digests: Vec<Digest>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Failure> {
         let mut sending = JoinSet::new();
-        let done = |joined: Result<Result<(), Problem>, tokio::task::JoinError>| {
-            joined.map_err(|error| Problem::Link(error.into()))?
-        };
         for digest in digests {
             if sending.len() >= AT_ONCE
                 && let Some(joined) = sending.join_next().await
             {
-                done(joined)?;
+                joined??;
             }
             let (own, order, inputs) = (self.clone(), order.clone(), Arc::clone(inputs));
             sending.spawn(async move { own.send_blob(&order, &inputs, digest).await });
         }
         while let Some(joined) = sending.join_next().await {
-            done(joined)?;
+            joined??;
         }
         Ok(())
     }
@@ -295,11 +322,13 @@ impl Stages {
         order: &Order,
         inputs: &Inputs,
         digest: Digest,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Failure> {
         let there = |reason| Problem::There { node: order.node.clone(), reason };
         let Some((path, stamp)) = inputs.sources.get(&digest).cloned() else {
-            return Err(there(format!("its agent asks for {digest}, which it was not told of")));
+            let reason = format!("its agent asks for {digest}, which it was not told of");
+            return Err(there(reason).into());
         };
+        let name = path.clone();
         let key = (order.node.clone(), digest);
         let turn = Arc::clone(
             self.0.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default(),
@@ -314,8 +343,11 @@ impl Stages {
         drop(turns);
         match sent? {
             Answer::Whole => Ok(()),
-            Answer::Problem { reason } => Err(there(reason)),
-            answer => Err(there(format!("its agent said what is not understood: {answer:?}"))),
+            Answer::Problem { reason } => Err(there(format!("{name}: {reason}")).into()),
+            answer => {
+                let reason = format!("its agent said what is not understood: {answer:?}");
+                Err(there(reason).into())
+            }
         }
     }
 
@@ -325,7 +357,7 @@ impl Stages {
         digest: Digest,
         path: WholePath,
         stamp: Stamp,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<Answer, Failure> {
         let stream = order.channel.open(talk::blob_path(digest)).await?;
         let mut stream = BufReader::new(stream);
         let (bytes, cache_size) = (stamp.size, order.cache_size);
@@ -336,11 +368,18 @@ impl Stages {
         };
         let name = path.clone();
         let file = spawn_blocking(move || digests::open(&path, stamp)).await;
-        let file = file.map_err(io::Error::from)?.map_err(Problem::Changing)?;
-        let sent = send(file, from, stamp.size, &mut stream).await?;
-        if sent.map_err(Problem::Changing)? != digest {
+        let file = file?.map_err(Failure::Changing)?;
+        let sent = match send(file, from, stamp.size, &mut stream).await {
+            Ok(sent) => sent,
+            // An agent that cannot take it does not read on; its answer is there.
+            Err(error) => match expect(&mut stream).await {
+                Ok(answer @ Answer::Problem { .. }) => return Ok(answer),
+                _ => return Err(error.into()),
+            },
+        };
+        if sent.map_err(Failure::Changing)? != digest {
             let error = format!("{name} changes while it is being copied");
-            return Err(Problem::Changing(io::Error::other(error)));
+            return Err(Failure::Changing(io::Error::other(error)));
         }
         Ok(expect(&mut stream).await?)
     }

@@ -64,7 +64,7 @@ impl Files {
         let plan = self.plan(arguments);
         let things = plan.things.iter().filter(|(_, found)| **found != Found::Directory);
         let things = things.map(|(path, _)| path.to_string()).collect();
-        let argv = plan.arguments(b"/T", Text::clone);
+        let argv = plan.arguments(Some(b"/T"), Text::clone);
         (things, argv[1..].iter().map(|text| text.to_string_lossy().into_owned()).collect())
     }
 }
@@ -220,7 +220,7 @@ fn what_the_host_has_itself_is_not_taken() {
     let is_there = |path: &[u8]| path.starts_with(b"/data/");
     let plan = Plan::new(&argv, &Text::from("/run"), &files, is_there).unwrap();
     assert!(!plan.things.contains_key(&path("/data/x")));
-    let argv = plan.arguments(b"/T", |_| Text::from("mapped"));
+    let argv = plan.arguments(Some(b"/T"), |_| Text::from("mapped"));
     assert_eq!(argv[1..], [Text::from("mapped"), Text::from("mapped")]);
 }
 
@@ -274,7 +274,7 @@ proptest! {
             };
             (path.clone(), thing)
         });
-        let manifest = Manifest { directory: plan.directory.clone(), things: things.collect(), cache_size: None };
+        let manifest = Manifest { directory: plan.directory.clone(), things: things.collect(), program: None, cache_size: None };
         let json = serde_json::to_string(&manifest).unwrap();
         prop_assert!(serde_json::from_str::<Manifest>(&json).is_ok(), "{}", json);
         for path in plan.things.keys().chain(&plan.writable) {
@@ -287,7 +287,7 @@ proptest! {
             }
         }
         // What a path led to, it leads to in the tree.
-        let argv = plan.arguments(b"/T", Text::clone);
+        let argv = plan.arguments(Some(b"/T"), Text::clone);
         for (argument, there) in arguments.iter().zip(&argv[1..]) {
             if there.as_bytes() == argument.as_bytes() {
                 continue;
