@@ -39,7 +39,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    agent::{ending, invocation::Invocation},
+    agent::{ending, invocation::Invocation, process::share_one_heap},
     model::{JobId, NodeName, Outcome},
     protocol::{Beginning, GatewayMessage},
     stdio::Signal,
@@ -86,13 +86,15 @@ pub(super) fn run(placement: &Placement, link: &mut Link) -> End {
     };
     let attach =
         Attach { state: link.state().clone(), job, attempt, token: placement.token.to_owned() };
-    let pump = match Pump::start(descriptors, attach, Settings::load().reconnect) {
+    // The command is on its way while the threads start.
+    link.begin(beginning);
+    share_one_heap();
+    let pump = match Pump::start(descriptors, attach, || Settings::load().reconnect) {
         Ok(pump) => pump,
         Err(error) => {
             return End::Unknown(format!("cannot connect its descriptors: {error}"));
         }
     };
-    link.begin(beginning);
     let mut told = String::new();
     let mut outcome: Option<Outcome> = None;
     loop {

@@ -3,6 +3,7 @@
 //! One thread connects and reads; while there is a connection, another one writes.
 
 use std::{
+    cell::LazyCell,
     io::{self, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
@@ -32,7 +33,12 @@ pub(super) trait Connect: Send + 'static {
 
 /// Keeps a connection up until the pump is stopped. For `patience` after the command has ended,
 /// without a connection, more may come.
-pub(super) fn run(shared: &Arc<Shared>, connect: &mut impl Connect, patience: Duration) {
+pub(super) fn run(
+    shared: &Arc<Shared>,
+    connect: &mut impl Connect,
+    patience: impl FnOnce() -> Duration,
+) {
+    let patience = LazyCell::new(patience);
     let mut pause = FIRST_PAUSE;
     loop {
         match connect.connect() {
@@ -47,7 +53,7 @@ pub(super) fn run(shared: &Arc<Shared>, connect: &mut impl Connect, patience: Du
                 let is_hopeless = {
                     let mut state = shared.state();
                     let lost = *state.lost.get_or_insert_with(Instant::now);
-                    state.is_over && lost.elapsed() > patience
+                    state.is_over && lost.elapsed() > *patience
                 };
                 if is_hopeless {
                     refuse(shared, error.to_string());

@@ -52,14 +52,14 @@ pub(super) struct Pump {
 
 impl Pump {
     /// Serves `descriptors` over connections that `connect` makes. Without one for `patience`
-    /// after the command has ended, what is missing is given up.
+    /// after the command has ended, what is missing is given up; it is asked for only then.
     ///
     /// # Errors
     /// If there are no more descriptors or threads.
     pub(super) fn start(
         descriptors: Vec<Own>,
         mut connect: impl Connect,
-        patience: Duration,
+        patience: impl FnOnce() -> Duration + Send + 'static,
     ) -> io::Result<Self> {
         let of = |direction| {
             let chosen = descriptors.iter().filter(move |own| own.direction == direction);
@@ -141,7 +141,8 @@ impl Pump {
     }
 
     /// Tells the agent, within `most`, that everything has arrived, and has the offsets of files
-    /// stand where the command has read to.
+    /// stand where the command has read to. To be called when this process is about to end: it does
+    /// not wait for its threads, which have nothing more to do.
     pub(super) fn finish(self, most: Duration) {
         self.shared.state().session.finish();
         self.shared.changed.notify_all();
@@ -153,11 +154,19 @@ impl Pump {
                 source::settle(*own, taken);
             }
         }
-        self.stop();
+        self.end_threads();
     }
 
     /// Ends all threads, so that nothing is read or written any more.
     pub(super) fn stop(self) {
+        self.end_threads();
+        for thread in self.threads {
+            // An error means that it panicked, which ends this process anyway.
+            drop(thread.join());
+        }
+    }
+
+    fn end_threads(&self) {
         let mut state = self.shared.state();
         state.is_stopped = true;
         if let Some(connection) = &state.connection {
@@ -167,10 +176,6 @@ impl Pump {
         drop(state);
         self.shared.changed.notify_all();
         self.shared.wake_all();
-        for thread in self.threads {
-            // An error means that it panicked, which ends this process anyway.
-            drop(thread.join());
-        }
     }
 
     fn wait_while(&self, most: Duration, condition: impl FnMut(&mut State) -> bool) {

@@ -103,7 +103,7 @@ impl Run {
         let command = Attached::start(program, arguments, attached);
         let connect = ToHub::new(&command, breaks_after);
         let descriptors = descriptors.into_iter().map(|(own, _)| own).collect();
-        let pump = Pump::start(descriptors, connect, Duration::from_secs(10)).unwrap();
+        let pump = Pump::start(descriptors, connect, || Duration::from_secs(10)).unwrap();
         Self { command, pump }
     }
 
