@@ -40,7 +40,7 @@ use super::{
 };
 use crate::{
     agent::{ending, invocation::Invocation, process::share_one_heap},
-    model::{JobId, NodeName, Outcome},
+    model::{JobId, NodeName, Outcome, Text},
     protocol::{Beginning, GatewayMessage},
     stdio::Signal,
 };
@@ -80,7 +80,7 @@ pub(super) fn run(placement: &Placement, link: &mut Link) -> End {
     umask(own_umask);
     let beginning = Beginning {
         attempt,
-        environment: invocation.environment_texts(),
+        environment: environment(invocation),
         umask: own_umask.bits(),
         descriptors: descriptors.iter().map(|own| own.attached()).collect(),
     };
@@ -155,6 +155,19 @@ pub(super) fn run(placement: &Placement, link: &mut Link) -> End {
             }
         }
     }
+}
+
+/// What is the same for all jobs of a pipeline, so that the agent has it already: of the job itself the
+/// gateway tells.
+fn environment(invocation: &Invocation) -> Vec<Text> {
+    let is_of_the_job = |entry: &Text| {
+        [b"REDIRECTOR_JOB=".as_slice(), b"REDIRECTOR_TOKEN="]
+            .iter()
+            .any(|name| entry.as_bytes().starts_with(name))
+    };
+    let mut entries = invocation.environment_texts();
+    entries.retain(|entry| !is_of_the_job(entry));
+    entries
 }
 
 fn pass_on(pump: &Pump, signal: i32, to_group: bool) {
