@@ -3,7 +3,8 @@
 
 use std::{
     io::{self, IoSlice},
-    os::fd::{AsFd, OwnedFd},
+    mem::MaybeUninit,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -12,9 +13,11 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
     sys::uio::writev,
-    unistd::{read, write},
+    unistd::write,
 };
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, unix::AsyncFd};
+
+use crate::stdio::pipe;
 
 /// See the module.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ impl Descriptors {
         for descriptor in [&input, &output] {
             let flags = OFlag::from_bits_retain(fcntl(descriptor.as_fd(), FcntlArg::F_GETFL)?);
             fcntl(descriptor.as_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+            pipe::enlarge(descriptor);
         }
         // SAFETY: an OwnedFd keeps the same descriptor open for as long as it lives.
         unsafe {
@@ -48,11 +52,15 @@ impl AsyncRead for Descriptors {
     ) -> Poll<io::Result<()>> {
         loop {
             let mut ready = ready!(self.input.poll_read_ready(context))?;
-            let space = buffer.initialize_unfilled();
+            // SAFETY: nothing but what `read` has written is taken for initialised below.
+            let space = unsafe { buffer.unfilled_mut() };
             let result = ready.try_io(|input| repeat(|| read(input.get_ref(), space)));
             // Otherwise it was not ready after all.
             if let Ok(count) = result {
-                buffer.advance(count?);
+                let count = count?;
+                // SAFETY: the kernel has written that many bytes to the beginning.
+                unsafe { buffer.assume_init(count) };
+                buffer.advance(count);
                 return Poll::Ready(Ok(()));
             }
         }
@@ -103,6 +111,13 @@ impl Descriptors {
             }
         }
     }
+}
+
+/// Reads into `space`, which costs as much to fill with zeros before as to read.
+fn read(input: &OwnedFd, space: &mut [MaybeUninit<u8>]) -> nix::Result<usize> {
+    // SAFETY: the kernel writes within `space` only.
+    let count = unsafe { libc::read(input.as_raw_fd(), space.as_mut_ptr().cast(), space.len()) };
+    Errno::result(count).map(isize::cast_unsigned)
 }
 
 /// Does it again when a signal has interrupted it.

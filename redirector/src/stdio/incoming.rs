@@ -129,12 +129,19 @@ impl Incoming {
             outbox.control(Control::Resume { number, offset: self.queue.end() });
             return true;
         }
-        let news = passed_on - self.acknowledged;
-        let is_due = news >= step || (news > 0 && self.queue.is_empty());
+        let is_due = passed_on - self.acknowledged >= step;
         if is_due {
             self.acknowledged = passed_on;
             outbox.control(Control::Acknowledge { number, offset: passed_on });
         }
         is_due
+    }
+
+    /// Whether [`Self::fill`] has something to add.
+    pub(super) fn has_news(&self, step: u64) -> bool {
+        match self.closed {
+            Some(_) => !self.closed_sent,
+            None => !self.resume_sent || self.queue.start() - self.acknowledged >= step,
+        }
     }
 }

@@ -45,6 +45,7 @@ mod frame;
 mod incoming;
 mod outbox;
 mod outgoing;
+pub(crate) mod pipe;
 mod queue;
 mod session;
 mod signals;

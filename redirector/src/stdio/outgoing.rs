@@ -74,6 +74,12 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Whether [`Self::fill`] has something to add.
+    pub(super) fn has_news(&self) -> bool {
+        let (None, Some(sent)) = (self.closed, self.sent) else { return false };
+        sent < self.queue.end() || (self.has_ended && !self.end_sent)
+    }
+
     /// Adds the next frame of `number` to `outbox`; whether there was one.
     pub(super) fn fill(&mut self, number: i32, outbox: &mut Outbox) -> bool {
         let (None, Some(sent)) = (self.closed, self.sent) else { return false };

@@ -7,17 +7,18 @@ use std::{
     sync::Arc,
 };
 
-use super::LARGEST_PIECE;
+use super::{LARGEST_PIECE, WINDOW};
 
-/// Less than this is copied to the piece before it: a command that writes byte by byte must not
-/// cost a piece for each of them.
-const SMALL: usize = 32 << 10;
+/// Up to this, bytes are copied to the piece before them: a command that writes byte by byte must
+/// not cost a piece for each of them, nor what a pipe of the usual size holds a whole buffer.
+const SMALL: usize = 64 << 10;
 
 /// A piece that small ones are added to is at most this large.
 const GATHERED: usize = 64 << 10;
 
-/// Buffers that are kept for further use.
-const SPARES: usize = 4;
+/// Buffers that are kept for further use: as many as a full window has, since a new one costs as
+/// much as passing on what is in it.
+const SPARES: usize = WINDOW / LARGEST_PIECE;
 
 /// Bytes that are shared with the queue that they are from.
 #[derive(Clone, Debug, Default)]
@@ -86,14 +87,9 @@ impl Queue {
         (self.end - self.start) as usize
     }
 
-    /// Whether none is.
-    pub(super) fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
     /// Adds the first `filled` bytes of `buffer`, in whose place there may be another one then.
     pub(super) fn push(&mut self, buffer: &mut Vec<u8>, filled: usize) {
-        if filled < SMALL {
+        if filled <= SMALL {
             return self.push_copy(&buffer[..filled]);
         }
         let spare = self.spares.pop().unwrap_or_else(|| vec![0; LARGEST_PIECE]);

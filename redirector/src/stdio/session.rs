@@ -12,9 +12,9 @@ use super::{
     signals::{Signal, Signals},
 };
 
-/// What passed bytes are acknowledged by, as a part of the window: so that acknowledgements
-/// cost little, and the window is never empty for want of one.
-const STEPS: usize = 32;
+/// What passed bytes are acknowledged by, as a part of the window. Each acknowledgement wakes
+/// every process on its way; less than all of the window is always left without one.
+const STEPS: usize = 4;
 
 /// The other side does not keep to the protocol; the connection is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -207,7 +207,7 @@ impl Session {
             self.hello_sent = true;
             outbox.control(Control::Hello { version: VERSION });
         }
-        let step = (self.window / STEPS).max(1) as u64;
+        let step = self.step();
         for (number, stream) in &mut self.incoming {
             stream.fill(*number, outbox, step);
         }
@@ -227,6 +227,20 @@ impl Session {
             outbox.control(Control::Done);
         }
         outbox.close_headers();
+    }
+
+    /// Whether [`Self::fill`] has something to add for the present connection.
+    pub fn has_news(&self) -> bool {
+        let step = self.step();
+        !self.hello_sent
+            || (self.is_done && !self.done_sent)
+            || self.signals.has_news()
+            || self.incoming.values().any(|stream| stream.has_news(step))
+            || self.outgoing.values().any(Outgoing::has_news)
+    }
+
+    fn step(&self) -> u64 {
+        (self.window / STEPS).max(1) as u64
     }
 
     /// Takes a frame that came over `connection`.

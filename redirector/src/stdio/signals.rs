@@ -66,6 +66,11 @@ impl Signals {
         self.ever_sent = self.ever_sent.saturating_sub(news);
     }
 
+    /// Whether [`Self::fill`] has something to add.
+    pub(super) fn has_news(&self) -> bool {
+        self.told < self.seen || self.sent < self.waiting.len().min(ON_THEIR_WAY)
+    }
+
     pub(super) fn fill(&mut self, outbox: &mut Outbox) -> bool {
         if self.told < self.seen {
             self.told = self.seen;

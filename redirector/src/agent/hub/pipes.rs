@@ -11,10 +11,6 @@ use nix::{
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// What a pipe can hold that has been found full, in bytes. The kernel allows that much without
-/// privileges (`/proc/sys/fs/pipe-max-size`).
-const LARGE: i32 = 1 << 20;
-
 /// Both ends of a pipe, the one for reading first, above the standard three.
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
@@ -31,13 +27,6 @@ pub(super) fn own(end: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     };
     // SAFETY: an OwnedFd keeps the same descriptor open for as long as it lives.
     Ok(unsafe { AsyncFd::register_with_interest(end, interest) }?)
-}
-
-/// Lets a pipe hold more. A user has only so much for all pipes, beyond which every new one is
-/// tiny, so only those are made larger through which much goes.
-pub(super) fn enlarge(end: &impl AsFd) {
-    // Where that is not allowed, it stays as it is.
-    let _size = fcntl(end, FcntlArg::F_SETPIPE_SZ(LARGE));
 }
 
 /// How many bytes are in a pipe.

@@ -10,10 +10,7 @@ use std::{
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{Phase, Stdio, pipes};
-use crate::stdio::{LARGEST_PIECE, Next};
-
-/// A pipe that gives that much at once was full.
-const FULL: usize = 64 << 10;
+use crate::stdio::{LARGEST_PIECE, Next, pipe};
 
 /// Passes on what the command writes into a pipe, until it has ended or nobody takes more: then
 /// the command is told by SIGPIPE, as this end is closed.
@@ -39,9 +36,9 @@ pub(super) async fn feed(stdio: Arc<Stdio>, number: i32, source: AsyncFd<OwnedFd
         match read(&source, &mut buffer[..wanted]) {
             Ok(0) => break,
             Ok(count) => {
-                if count >= FULL && !is_large {
+                if count >= pipe::FULL && !is_large {
                     is_large = true;
-                    pipes::enlarge(&source);
+                    pipe::enlarge(&source);
                 }
                 stdio.session().push(number, &mut buffer, count);
                 stdio.to_send.notify_one();
@@ -80,7 +77,7 @@ pub(super) async fn drain(stdio: Arc<Stdio>, number: i32, sink: AsyncFd<OwnedFd>
                     Ok(count) => {
                         if count < chunk.len() && !is_large {
                             is_large = true;
-                            pipes::enlarge(&sink);
+                            pipe::enlarge(&sink);
                         }
                         drop(chunk);
                         stdio.session().passed_on(number, count);

@@ -5,6 +5,8 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use super::attachment::Connect;
 use crate::{
     agent::above_standard,
@@ -16,6 +18,7 @@ use crate::{
     model::JobId,
     place::StateDirectory,
     protocol::{ATTACH_PROTOCOL, Problem, attach_path},
+    stdio::LARGEST_PIECE,
 };
 
 /// The head of the answer that is hoped for.
@@ -46,6 +49,8 @@ impl Attach {
     fn ask(&self) -> Result<(UnixStream, Vec<u8>), Error> {
         let stream = OwnedFd::from(UnixStream::connect(self.state.socket())?);
         let mut stream = UnixStream::from(above_standard(stream)?);
+        // With less room, a piece takes several turns of the two ends. Less works as well.
+        let _room = setsockopt(&stream, sockopt::SndBuf, &LARGEST_PIECE);
         let (path, attempt, token) = (attach_path(self.job), self.attempt, &self.token);
         let request = format!(
             "POST {path}?attempt={attempt}&token={token} HTTP/1.1\r\nHost: redirector\r\n\

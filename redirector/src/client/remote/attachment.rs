@@ -131,7 +131,7 @@ fn listen(
             return Ok(ended);
         }
         decoder.advance(count);
-        let mut is_closed = false;
+        let (mut is_closed, mut has_news) = (false, false);
         while let Some(arrived) = decoder.next().map_err(io::Error::other)? {
             let mut state = shared.state();
             let effect = state.session.receive(id, arrived).map_err(io::Error::other)?;
@@ -140,6 +140,9 @@ fn listen(
             }
             if let Effect::Stream(number) = effect {
                 is_closed |= state.session.taken(number).is_some();
+                has_news |= state.session.has_news();
+            } else {
+                has_news = true;
             }
             let is_first = matches!(ended, Ended::AtOnce);
             ended = Ended::Served;
@@ -153,7 +156,9 @@ fn listen(
                 shared.wake(number);
             }
         }
-        shared.changed.notify_all();
+        if has_news {
+            shared.changed.notify_all();
+        }
         if is_closed {
             // The main thread may wait to hear how much the command has taken.
             shared.main.wake();

@@ -68,6 +68,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes the thread that writes to the connection, if there is something for it.
+    pub(super) fn tell_of_news(&self, state: MutexGuard<'_, State>) {
+        let has_news = state.session.has_news();
+        drop(state);
+        if has_news {
+            self.changed.notify_all();
+        }
+    }
+
     /// The waker of the thread that serves descriptor `number`.
     pub(super) fn waker(&self, number: i32) -> &Waker {
         &self.wakers[&number]

@@ -10,12 +10,16 @@ use super::{
     descriptors::{Kind, Own},
     shared::Shared,
 };
-use crate::{client::exec::say, stdio::Next};
+use crate::{
+    client::exec::say,
+    stdio::{Next, pipe},
+};
 
 /// Writes until the stream has ended, or nobody reads the descriptor.
 pub(super) fn run(shared: &Shared, own: Own) {
     let (number, descriptor) = (own.number, own.borrow());
     let waker = shared.waker(number);
+    let mut is_large = false;
     loop {
         let next = {
             let state = shared.state();
@@ -27,9 +31,14 @@ pub(super) fn run(shared: &Shared, own: Own) {
         match next {
             Next::Write(chunk) => match write(descriptor, &chunk) {
                 Ok(count) => {
+                    if count >= pipe::FULL && !is_large {
+                        is_large = true;
+                        pipe::enlarge(&descriptor);
+                    }
                     drop(chunk);
-                    shared.state().session.passed_on(number, count);
-                    shared.changed.notify_all();
+                    let mut state = shared.state();
+                    state.session.passed_on(number, count);
+                    shared.tell_of_news(state);
                 }
                 Err(Errno::EINTR) => {}
                 // Others in the pipeline may have made it non-blocking.

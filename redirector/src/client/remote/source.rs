@@ -20,13 +20,17 @@ use super::{
     descriptors::{Kind, Own},
     shared::Shared,
 };
-use crate::{client::exec::say, stdio::LARGEST_PIECE};
+use crate::{
+    client::exec::say,
+    stdio::{LARGEST_PIECE, pipe},
+};
 
 /// Reads until the descriptor has ended, or nobody takes more.
 pub(super) fn run(shared: &Shared, own: Own) {
     let (number, descriptor) = (own.number, own.borrow());
     let waker = shared.waker(number);
     let mut buffer = vec![0; LARGEST_PIECE];
+    let mut is_large = false;
     let mut file = match own.kind {
         Kind::File(offset) => {
             descriptor.try_clone_to_owned().ok().map(|it| (File::from(it), offset))
@@ -66,6 +70,10 @@ pub(super) fn run(shared: &Shared, own: Own) {
                 return;
             }
             Ok(count) => {
+                if count >= pipe::FULL && !is_large {
+                    is_large = true;
+                    pipe::enlarge(&descriptor);
+                }
                 shared.state().session.push(number, &mut buffer, count);
                 shared.changed.notify_all();
             }

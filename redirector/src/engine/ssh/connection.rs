@@ -1,7 +1,7 @@
 //! A running ssh.
 
 use std::{
-    io,
+    io::{self, Cursor},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -22,6 +22,7 @@ use super::{
     bootstrap::Said,
     problem::{Doing, Problem, diagnose, said},
 };
+use crate::stdio::pipe;
 
 /// Bytes that are read from ssh at once.
 const BUFFER: usize = 64 << 10;
@@ -122,6 +123,8 @@ impl Session {
     /// The agent has it: what follows is between the two.
     pub(super) fn into_connection(self, copied_to: Option<String>) -> Connection {
         let Self { process, reader, writer, .. } = self;
+        pipe::enlarge(reader.get_ref());
+        pipe::enlarge(&writer);
         Connection { reader, writer, process, copied_to }
     }
 }
@@ -142,7 +145,9 @@ impl Connection {
 
     /// The stream, and what tells why it has ended.
     pub fn split(self) -> (impl AsyncRead + AsyncWrite + Send + Unpin + use<>, Process) {
-        (join(self.reader, self.writer), self.process)
+        // What comes now is read in large pieces, which need no buffer between.
+        let ahead = Cursor::new(self.reader.buffer().to_vec());
+        (join(ahead.chain(self.reader.into_inner()), self.writer), self.process)
     }
 }
 
