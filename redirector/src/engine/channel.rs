@@ -1,13 +1,58 @@
 //! Streams to an agent beside its orders, many over one connection.
 
-use std::{fmt, io, pin::Pin, sync::Arc};
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper::body::{Buf, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::UnixStream,
+};
+
+/// Bytes that are read at once from what does not give whole pieces.
+const PIECE: usize = 64 << 10;
 
 /// Both directions of a stream.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// As `poll_read`, in the piece in which it came; an empty one at the end.
+    ///
+    /// # Errors
+    /// As `poll_read` has.
+    fn poll_take(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let mut space = vec![0; PIECE];
+        let mut buffer = ReadBuf::new(&mut space);
+        ready!(self.poll_read(context, &mut buffer))?;
+        let count = buffer.filled().len();
+        space.truncate(count);
+        Poll::Ready(Ok(space.into()))
+    }
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+    /// As `poll_write`, of bytes that need not be copied; what is sent is taken from `bytes`.
+    ///
+    /// # Errors
+    /// As `poll_write` has.
+    fn poll_give(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        match ready!(self.poll_write(context, bytes))? {
+            0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => {
+                bytes.advance(count);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl Duplex for UnixStream {}
+#[cfg(test)]
+impl Duplex for tokio::io::DuplexStream {}
 
 /// A stream of bytes with back-pressure. Dropped before it was shut down, it takes back what the
 /// other side has not read yet, and is an error there.

@@ -10,8 +10,10 @@
 //! tells the core of each. When a connection is lost, the core decides when to try again.
 
 pub mod channel;
+mod halves;
 pub mod multiplex;
 pub mod program;
 pub mod ssh;
 
-pub use channel::{ByteStream, Channel, Open};
+pub use channel::{ByteStream, Channel, Duplex, Open};
+pub use halves::{Giver, Taker, halves};

@@ -3,26 +3,51 @@
 //! The gateway takes no part in what is said ([`crate::stdio`]): it passes bytes on in both
 //! directions until one side closes, and is as good as any other gateway for the next connection.
 
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io::{self, IoSlice},
+    task::Poll,
+};
+
 use axum::{
     extract::{Path, Query, Request, State},
     response::{IntoResponse, Response},
 };
+use bytes::BytesMut;
 use hyper::{
     StatusCode,
+    body::{Buf, Bytes},
     header::{CONNECTION, UPGRADE},
+    upgrade::{Parts, Upgraded},
 };
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt};
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_buf};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
 
 use super::{
     message::{Failure, Message},
     service::Service,
 };
-use crate::{engine::ByteStream, model::JobId, protocol::ATTACH_PROTOCOL};
+use crate::{
+    engine::{ByteStream, Giver, Taker, halves},
+    model::JobId,
+    protocol::ATTACH_PROTOCOL,
+    stdio::LARGEST_PIECE,
+};
 
-/// Bytes that are passed on at once.
-const BUFFER: usize = 256 << 10;
+/// With less room than this, in bytes, reading from a client is worth a new buffer.
+const LEAST: usize = 64 << 10;
+
+/// Most pieces that are written to a client at once.
+const PIECES: usize = 8;
 
 /// `?attempt=1&token=…`
 #[derive(Deserialize)]
@@ -52,7 +77,7 @@ pub(super) async fn attach(
     let client = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match client.await {
-            Ok(client) => relay(job, Box::new(TokioIo::new(client)), agent).await,
+            Ok(client) => relay(job, client, agent).await,
             Err(error) => tracing::debug!(%job, "a client that would attach is gone: {error}"),
         }
     });
@@ -60,25 +85,90 @@ pub(super) async fn attach(
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
 }
 
-async fn relay(job: JobId, client: ByteStream, agent: ByteStream) {
-    let (client_reads, client_writes) = tokio::io::split(client);
-    let (agent_reads, agent_writes) = tokio::io::split(agent);
+async fn relay(job: JobId, client: Upgraded, agent: ByteStream) {
+    // The gateway serves no connections but such.
+    let Ok(Parts { io, read_buf, .. }) = client.downcast::<TokioIo<UnixStream>>() else { return };
+    let client = io.into_inner();
+    // With less room, a piece takes several turns of the two ends. Less works as well.
+    let _room = setsockopt(&client, sockopt::SndBuf, &LARGEST_PIECE);
+    let (client_reads, client_writes) = client.into_split();
+    let (agent_gives, agent_takes) = halves(agent);
     // A direction that fails ends alone: what a client that is gone has said last is still to
     // be passed on.
-    tokio::join!(
-        pass_on(job, client_reads, agent_writes),
-        pass_on(job, agent_reads, client_writes),
+    let (up, down) = tokio::join!(
+        to_agent(client_reads, read_buf, agent_takes),
+        to_client(agent_gives, client_writes),
     );
+    for passed in [up, down] {
+        if let Err(error) = passed {
+            // The client comes back if it has more to say.
+            tracing::debug!(%job, "a client's connection to its agent ended: {error}");
+        }
+    }
 }
 
-/// Passes on what comes from one side, and then its end.
-async fn pass_on(job: JobId, from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
-    let mut from = BufReader::with_capacity(BUFFER, from);
-    let passed = copy_buf(&mut from, &mut to).await;
+/// Passes on `ahead` and what comes from the client, and then its end.
+async fn to_agent(mut from: OwnedReadHalf, ahead: Bytes, mut to: Giver) -> io::Result<()> {
+    let pass_on = async {
+        to.give(ahead).await?;
+        let mut space = BytesMut::new();
+        loop {
+            if space.capacity() < LEAST {
+                space.reserve(LARGEST_PIECE);
+            }
+            if from.read_buf(&mut space).await? == 0 {
+                return Ok(());
+            }
+            to.give(space.split().freeze()).await?;
+        }
+    };
+    let passed = pass_on.await;
+    // Fails when that side is gone, too.
+    drop(to.end().await);
+    passed
+}
+
+/// Passes on what comes from the agent, and then its end.
+async fn to_client(mut from: Taker, mut to: OwnedWriteHalf) -> io::Result<()> {
+    let pass_on = async {
+        loop {
+            let mut pieces = VecDeque::from([from.take().await?]);
+            let is_end = gather(&mut from, &mut pieces).await?;
+            while let Some(first) = pieces.front_mut() {
+                if first.is_empty() {
+                    pieces.pop_front();
+                    continue;
+                }
+                let slices: Vec<IoSlice> = pieces.iter().map(|it| IoSlice::new(it)).collect();
+                let mut written = to.write_vectored(&slices).await?;
+                for piece in &mut pieces {
+                    let count = written.min(piece.len());
+                    piece.advance(count);
+                    written -= count;
+                }
+            }
+            if is_end {
+                return Ok(());
+            }
+        }
+    };
+    let passed = pass_on.await;
     // Fails when that side is gone, too.
     drop(to.shutdown().await);
-    if let Err(error) = passed {
-        // The client comes back if it has more to say.
-        tracing::debug!(%job, "a client's connection to its agent ended: {error}");
-    }
+    passed
+}
+
+/// Adds to `pieces`, of which there is one, what else is there already; whether the end is.
+async fn gather(from: &mut Taker, pieces: &mut VecDeque<Bytes>) -> io::Result<bool> {
+    poll_fn(|context| {
+        while pieces.len() < PIECES && !pieces.back().is_some_and(Bytes::is_empty) {
+            match from.poll_take(context) {
+                Poll::Ready(Ok(piece)) => pieces.push_back(piece),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Ok(pieces.back().is_some_and(Bytes::is_empty)))
+    })
+    .await
 }

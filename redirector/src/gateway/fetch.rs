@@ -178,6 +178,8 @@ mod tests {
         }
     }
 
+    impl crate::engine::Duplex for Cut {}
+
     /// Fails where it would end, unless that is the real end.
     struct Cut {
         inner: tokio::io::Take<tokio::io::DuplexStream>,

@@ -58,6 +58,13 @@ impl Outbox {
         self.chunks.iter().map(|chunk| IoSlice::new(chunk)).collect()
     }
 
+    /// What is to be written next, which counts as written.
+    pub fn pop(&mut self) -> Option<Chunk> {
+        let chunk = self.chunks.pop_front()?;
+        self.length -= chunk.len();
+        Some(chunk)
+    }
+
     /// All of it.
     pub fn to_vec(&self) -> Vec<u8> {
         self.chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect()

@@ -61,6 +61,12 @@ impl Deref for Chunk {
     }
 }
 
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 /// Bytes of a stream from one offset to another.
 #[derive(Debug, Default)]
 pub(super) struct Queue {

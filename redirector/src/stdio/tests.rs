@@ -96,7 +96,9 @@ impl Side {
     fn send(&mut self, count: usize) {
         let Some((connection, _)) = &self.connection else { return };
         if self.outbox.is_empty() {
+            let has_news = self.session.has_news();
             self.session.fill(*connection, &mut self.outbox);
+            assert_eq!(has_news, !self.outbox.is_empty());
         }
         let bytes = self.outbox.to_vec();
         let count = count.min(bytes.len());
@@ -342,4 +344,20 @@ fn what_is_small_is_gathered() {
     let mut outbox = Outbox::default();
     session.fill(connection, &mut outbox);
     assert_eq!(outbox.to_vec().len(), 17 + 17 + WINDOW);
+}
+
+#[test]
+fn bytes_are_acknowledged_by_quarters_of_the_window() {
+    let mut session = Session::with_window([], [1], WINDOW);
+    let connection = session.connect();
+    session.fill(connection, &mut Outbox::default());
+    let mut outbox = Outbox::default();
+    for offset in 0..WINDOW as u64 {
+        let buffer = &mut vec![0];
+        let data = Arrived::Data { number: 1, offset, buffer, length: 1 };
+        session.receive(connection, data).unwrap();
+        session.passed_on(1, 1);
+        session.fill(connection, &mut outbox);
+    }
+    assert_eq!(outbox.to_vec().len(), 4 * 17);
 }

@@ -2,15 +2,13 @@
 
 use std::io;
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    sync::mpsc::UnboundedSender,
-};
+use hyper::body::Bytes;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Phase, Stdio};
 use crate::{
     agent::shepherds::Event,
-    engine::ByteStream,
+    engine::{ByteStream, Giver, Taker, halves},
     stdio::{ConnectionId, Decoder, Effect, Outbox},
 };
 
@@ -26,7 +24,7 @@ pub(super) async fn serve(
     let mut connections = stdio.connections.subscribe();
     stdio.connections.send_modify(|count| *count += 1);
     connections.mark_unchanged();
-    let (reader, writer) = tokio::io::split(stream);
+    let (reader, writer) = halves(stream);
     let speaking = async {
         drop(speak(stdio, id, writer).await);
         // A client that is gone may have said before that it has everything.
@@ -43,7 +41,7 @@ pub(super) async fn serve(
 async fn listen(
     stdio: &Stdio,
     id: ConnectionId,
-    mut reader: impl AsyncRead + Unpin,
+    mut reader: Taker,
     events: &UnboundedSender<Event>,
     delivered: impl Fn(),
 ) -> io::Result<()> {
@@ -77,11 +75,7 @@ async fn listen(
     }
 }
 
-async fn speak(
-    stdio: &Stdio,
-    id: ConnectionId,
-    mut writer: impl AsyncWrite + Unpin,
-) -> io::Result<()> {
+async fn speak(stdio: &Stdio, id: ConnectionId, mut writer: Giver) -> io::Result<()> {
     let mut outbox = Outbox::default();
     loop {
         let is_current = {
@@ -98,13 +92,8 @@ async fn speak(
             stdio.to_send.notified().await;
             continue;
         }
-        while !outbox.is_empty() {
-            let count = writer.write_vectored(&outbox.slices()).await?;
-            if count == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            outbox.advance(count);
+        while let Some(chunk) = outbox.pop() {
+            writer.give(Bytes::from_owner(chunk)).await?;
         }
-        writer.flush().await?;
     }
 }

@@ -7,11 +7,10 @@ use std::{
 };
 
 use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
-use hyper::{
-    StatusCode,
-    body::{Buf, Bytes},
-};
+use hyper::{StatusCode, body::Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::engine::Duplex;
 
 /// Most of a refusal's reason that is read, in bytes.
 const REASON: usize = 4 << 10;
@@ -43,12 +42,9 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+impl Stream {
+    /// Waits for bytes that were not read yet; there are none at the end.
+    fn poll_arrived(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Unread<'_>>> {
         loop {
             match &mut self.receiver {
                 Receiver::Awaited(response) => {
@@ -63,18 +59,10 @@ impl AsyncRead for Stream {
                     match ready!(body.poll_data(context)) {
                         Some(Ok(bytes)) => *chunk = bytes,
                         Some(Err(error)) => return Poll::Ready(Err(failed(error))),
-                        None => return Poll::Ready(Ok(())),
+                        None => break,
                     }
                 }
-                Receiver::Open { body, chunk } => {
-                    let count = chunk.len().min(buffer.remaining());
-                    buffer.put_slice(&chunk[..count]);
-                    chunk.advance(count);
-                    // What is read makes room for as much. An error means that the stream has
-                    // ended meanwhile.
-                    drop(body.flow_control().release_capacity(count));
-                    return Poll::Ready(Ok(()));
-                }
+                Receiver::Open { .. } => break,
                 Receiver::Refused { status, body, reason } => {
                     if let Some(bytes) = ready!(body.poll_data(context))
                         && reason.len() < REASON
@@ -91,6 +79,68 @@ impl AsyncRead for Stream {
                 }
             }
         }
+        match &mut self.receiver {
+            Receiver::Open { body, chunk } => Poll::Ready(Ok(Unread { body, chunk })),
+            Receiver::Awaited(_) | Receiver::Refused { .. } => Poll::Pending,
+        }
+    }
+
+    /// How many of `wanted` bytes can be sent now: at least one, unless none is wanted.
+    fn poll_room(&mut self, context: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        let sender = &mut self.sender;
+        sender.reserve_capacity(wanted);
+        while sender.capacity() == 0 && wanted > 0 {
+            match ready!(sender.poll_capacity(context)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(failed(error))),
+                None => return Poll::Ready(Err(nobody_reads())),
+            }
+        }
+        Poll::Ready(Ok(wanted.min(sender.capacity())))
+    }
+}
+
+/// What came in and was not read yet.
+struct Unread<'a> {
+    body: &'a mut RecvStream,
+    chunk: &'a mut Bytes,
+}
+
+impl Unread<'_> {
+    /// The first bytes, at most `most`.
+    fn take(self, most: usize) -> Bytes {
+        let bytes = self.chunk.split_to(self.chunk.len().min(most));
+        // What is read makes room for as much. An error means that the stream has ended
+        // meanwhile.
+        drop(self.body.flow_control().release_capacity(bytes.len()));
+        bytes
+    }
+}
+
+impl Duplex for Stream {
+    fn poll_take(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        self.poll_arrived(context).map_ok(|unread| unread.take(usize::MAX))
+    }
+
+    fn poll_give(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        let count = ready!(self.poll_room(context, bytes.len()))?;
+        Poll::Ready(self.sender.send_data(bytes.split_to(count), false).map_err(failed))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let unread = ready!(self.poll_arrived(context))?;
+        buffer.put_slice(&unread.take(buffer.remaining()));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -108,17 +158,9 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let sender = &mut self.sender;
         let length = slices.iter().map(|slice| slice.len()).sum();
-        sender.reserve_capacity(length);
-        while sender.capacity() == 0 && length > 0 {
-            match ready!(sender.poll_capacity(context)) {
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Poll::Ready(Err(failed(error))),
-                None => return Poll::Ready(Err(nobody_reads())),
-            }
-        }
-        let count = length.min(sender.capacity());
+        let count = ready!(self.poll_room(context, length))?;
+        let sender = &mut self.sender;
         if count > 0 {
             let mut bytes = Vec::with_capacity(count);
             for slice in slices {

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::engine::{ByteStream, Channel};
+use crate::engine::{ByteStream, Channel, halves};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -234,5 +234,44 @@ fn a_side_that_leaves_has_its_last_words_heard() {
         drop((orders, channel));
         assert!(matches!(server.await.unwrap(), Ended::Closed));
         assert!(matches!(client.await.unwrap(), Ended::Closed));
+    });
+}
+
+#[test]
+fn halves_move_pieces_as_they_are_and_both_ends() {
+    block_on(async {
+        let (channel, mut taken) = link().await;
+        let (mut taker, mut giver) = halves(channel.open("/take").await.unwrap());
+        let sent: Vec<u8> = (0..3 << 20).map(|index: u32| (index / 7) as u8).collect();
+        let give = async {
+            giver.give(sent.clone().into()).await.unwrap();
+            giver.end().await.unwrap();
+        };
+        let echo = async {
+            let (mut its_taker, mut its_giver) = halves(taken.recv().await.unwrap());
+            let mut space = vec![0; 1000];
+            let count = its_taker.read(&mut space).await.unwrap();
+            space.truncate(count);
+            its_giver.give(space.into()).await.unwrap();
+            loop {
+                let piece = its_taker.take().await.unwrap();
+                if piece.is_empty() {
+                    break its_giver.end().await.unwrap();
+                }
+                its_giver.give(piece).await.unwrap();
+            }
+        };
+        let take = async {
+            let mut received = Vec::new();
+            loop {
+                let piece = taker.take().await.unwrap();
+                if piece.is_empty() {
+                    break received;
+                }
+                received.extend_from_slice(&piece);
+            }
+        };
+        let ((), (), received) = tokio::join!(give, echo, take);
+        assert!(received == sent);
     });
 }

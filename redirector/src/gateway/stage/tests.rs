@@ -55,6 +55,8 @@ impl Open for Link {
     }
 }
 
+impl crate::engine::Duplex for Counted {}
+
 struct Counted {
     inner: DuplexStream,
     sent: Arc<AtomicU64>,
