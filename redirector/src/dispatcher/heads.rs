@@ -158,13 +158,14 @@ impl Heads {
         (all.first != Place::LAST).then_some((all.first, all.line))
     }
 
-    /// The earliest head behind `after` that needs no more than `free`.
+    /// The earliest head behind `after` that needs no more than `free`, unless `best`, which was
+    /// found elsewhere, is earlier still.
     pub(super) fn first_for(
         &self,
         free: &Load,
         after: Option<Place>,
+        mut best: Option<(Place, LineIndex)>,
     ) -> Option<(Place, LineIndex)> {
-        let mut best = None;
         self.search(1, free, after, &mut best);
         best
     }
@@ -177,16 +178,23 @@ impl Heads {
         best: &mut Option<(Place, LineIndex)>,
     ) {
         let branch = &self.tree[at];
-        if best.is_some_and(|(head, _)| branch.first >= head) || !branch.need.fits_in(free) {
+        let bound = best.map_or(Place::LAST, |(head, _)| head);
+        if branch.first >= bound || !branch.need.fits_in(free) {
             return;
         }
         if at >= self.leaves {
-            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let mut behind = self.groups[at - self.leaves].heads.range((from, Bound::Unbounded));
-            if let Some((&head, &line)) = behind.next()
-                && best.is_none_or(|(earlier, _)| head < earlier)
+            let found = match after {
+                Some(after) if after >= branch.first => {
+                    let from = (Bound::Excluded(after), Bound::Unbounded);
+                    let mut behind = self.groups[at - self.leaves].heads.range(from);
+                    behind.next().map(|(&head, &line)| (head, line))
+                }
+                _ => Some((branch.first, branch.line)),
+            };
+            if let Some(found) = found
+                && best.is_none_or(|best| found.0 < best.0)
             {
-                *best = Some((head, line));
+                *best = Some(found);
             }
             return;
         }

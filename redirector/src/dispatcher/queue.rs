@@ -130,10 +130,15 @@ impl Lanes {
         if is_limited { &mut self.limited } else { &mut self.unlimited }
     }
 
-    fn first_for(&self, room: &Room, after: Option<Place>) -> Option<(Place, LineIndex)> {
-        let limited = self.limited.first_for(&room.free, after);
-        let unlimited = self.unlimited.first_for(&room.to_overtake, after);
-        earlier(limited, unlimited)
+    /// The first head behind `after` that has use for `room`, unless `best` is earlier still.
+    fn first_for(
+        &self,
+        room: &Room,
+        after: Option<Place>,
+        best: Option<(Place, LineIndex)>,
+    ) -> Option<(Place, LineIndex)> {
+        let best = self.unlimited.first_for(&room.to_overtake, after, best);
+        self.limited.first_for(&room.free, after, best)
     }
 }
 
@@ -233,13 +238,13 @@ impl Queue {
         room: &Room,
         after: Option<Place>,
     ) -> Option<(Place, LineIndex)> {
-        let anywhere = self.heads.first_for(room, after);
+        let anywhere = self.heads.first_for(room, after, None);
         if self.restricted.is_empty() {
             return anywhere;
         }
         let sites = sets.iter().map(|&set| Site::Among(set)).chain([Site::One(node)]);
         let lanes = sites.filter_map(|site| self.restricted.get(&site));
-        lanes.map(|lanes| lanes.first_for(room, after)).fold(anywhere, earlier)
+        lanes.fold(anywhere, |best, lanes| lanes.first_for(room, after, best))
     }
 
     /// Asks again which of these lines some node could run.
