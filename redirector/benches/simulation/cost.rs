@@ -3,18 +3,21 @@
 //! A *decision* is one event handled by a full cluster: a job is submitted, and is queued or
 //! starts; or a job ends, and jobs start in its place. Each row keeps the queue at its length: for
 //! every job that has started another one is submitted.
+//!
+//! What a queued job takes in memory is a difference: the same cluster is told once of all jobs and
+//! once only of those that started, and what it takes more is divided by the number of the others.
 
-use std::hint::black_box;
+use std::{collections::HashSet, hint::black_box};
 
 use redirector::{
-    dispatcher::{Action, Dispatcher, Event, Timestamp},
+    dispatcher::{Action, Candidates, Dispatcher, Event, Timestamp},
     model::JobId,
 };
 
 use crate::{
     allocator::allocated,
     clock::timed,
-    work::{join, request, scramble},
+    work::{candidate_lists, join, request, scramble},
 };
 
 /// How many there are in each row.
@@ -25,9 +28,24 @@ pub(crate) fn run(lengths: &[u64]) {
     print_header();
     for &queued in lengths {
         for nodes in [1, 100, 10_000] {
-            measure(queued, nodes, DECISIONS);
+            measure(&Row { queued, nodes, lists: 0 }, DECISIONS);
         }
     }
+    println!("the same where each job may run on half of the nodes only, in one of 16 ways");
+    for &queued in lengths {
+        for nodes in [200, 10_000] {
+            measure(&Row { queued, nodes, lists: 16 }, DECISIONS);
+        }
+    }
+}
+
+/// What is measured.
+pub(crate) struct Row {
+    /// The length of the queue.
+    pub(crate) queued: u64,
+    pub(crate) nodes: u64,
+    /// How many lists of candidates there are; none if every node will do.
+    pub(crate) lists: u64,
 }
 
 /// What the columns are.
@@ -43,6 +61,7 @@ pub(crate) fn print_header() {
 /// A dispatcher with what its caller knows of it.
 struct Load {
     dispatcher: Dispatcher,
+    lists: Vec<Candidates>,
     actions: Vec<Action>,
     running: Vec<JobId>,
     submitted: u64,
@@ -50,6 +69,22 @@ struct Load {
 }
 
 impl Load {
+    /// Of a cluster to which nobody has submitted anything.
+    fn new(row: &Row) -> Self {
+        let mut load = Self {
+            dispatcher: Dispatcher::new(),
+            lists: candidate_lists(row.nodes, row.lists),
+            actions: Vec::with_capacity(64),
+            running: Vec::with_capacity(16 * row.nodes as usize + 64),
+            submitted: 0,
+            started: 0,
+        };
+        for node in 0..row.nodes {
+            load.handle(join(node));
+        }
+        load
+    }
+
     fn handle(&mut self, event: Event) {
         self.dispatcher.handle(event, Timestamp(self.submitted), &mut self.actions);
         for action in self.actions.drain(..) {
@@ -60,9 +95,13 @@ impl Load {
     }
 
     fn submit(&mut self) {
-        let job = JobId(self.submitted);
+        let id = self.submitted;
         self.submitted += 1;
-        self.handle(Event::Submitted { job, request: request(job.0) });
+        let mut request = request(id);
+        if let Some(which) = (id / 20).checked_rem(self.lists.len() as u64) {
+            request.candidates = self.lists[which as usize].clone();
+        }
+        self.handle(Event::Submitted { job: JobId(id), request });
     }
 
     fn queued(&self) -> u64 {
@@ -70,26 +109,16 @@ impl Load {
     }
 }
 
-/// Prints the row for a queue of that length.
-pub(crate) fn measure(queued: u64, nodes: u64, decisions: u64) {
-    let mut load = Load {
-        dispatcher: Dispatcher::new(),
-        actions: Vec::with_capacity(64),
-        running: Vec::with_capacity(16 * nodes as usize + 64),
-        submitted: 0,
-        started: 0,
-    };
-    for node in 0..nodes {
-        load.handle(join(node));
-    }
-    let mut before = (allocated(), load.queued());
+/// Prints a row.
+pub(crate) fn measure(row: &Row, decisions: u64) {
+    let &Row { queued, nodes, .. } = row;
+    let before = allocated();
+    let mut load = Load::new(row);
     while load.queued() < queued {
-        if load.queued() == queued / 10 {
-            before = (allocated(), load.queued());
-        }
         load.submit();
     }
-    let bytes = allocated().saturating_sub(before.0) / (load.queued() - before.1).max(1) as usize;
+    let with_queue = allocated() - before;
+    let bytes = with_queue.saturating_sub(without_queue(row, &load)) / queued as usize;
     let started = load.started;
     let ((), spent) = timed(|| decide(&mut load, queued, decisions));
     let seconds = spent.as_secs_f64();
@@ -100,6 +129,22 @@ pub(crate) fn measure(queued: u64, nodes: u64, decisions: u64) {
         (load.started - started) as f64 / seconds,
     );
     black_box(load.dispatcher);
+}
+
+/// How many bytes a cluster takes to which only those jobs were submitted that run.
+fn without_queue(row: &Row, load: &Load) -> usize {
+    let running = load.running.iter().collect::<HashSet<_>>();
+    let before = allocated();
+    let mut without = Load::new(row);
+    for id in 0..load.submitted {
+        if running.contains(&JobId(id)) {
+            without.submitted = id;
+            without.submit();
+        }
+    }
+    let bytes = allocated() - before;
+    black_box(without.dispatcher);
+    bytes
 }
 
 /// What is measured. Not inlined, for a profiler to find it: `valgrind --tool=callgrind

@@ -4,8 +4,8 @@
 //! cargo bench -p redirector --bench simulation
 //! ```
 //!
-//! With three numbers after `--` only one row of the table is measured, for a profiler to look at:
-//! the length of the queue, the number of nodes and that of decisions.
+//! With four numbers after `--` only one row of the table is measured, for a profiler to look at:
+//! the length of the queue, the number of nodes, that of lists of candidates and that of decisions.
 //!
 //! First a whole cluster's life ([`cluster`]): it ends with a panic, and a status other than 0, if
 //! anything is over-committed, starved, lost or run twice. Then a table ([`cost`]): decisions per
@@ -21,9 +21,9 @@ fn main() {
     // 'cargo test --benches' only wants to know whether this runs.
     let is_test = std::env::args().any(|argument| argument == "--test");
     let row = std::env::args().filter_map(|argument| argument.parse().ok()).collect::<Vec<_>>();
-    if let [queued, nodes, decisions] = row[..] {
+    if let [queued, nodes, lists, decisions] = row[..] {
         cost::print_header();
-        cost::measure(queued, nodes, decisions);
+        cost::measure(&cost::Row { queued, nodes, lists }, decisions);
         return;
     }
     let (jobs, nodes) = if is_test { (20_000, 200) } else { (1_000_000, 10_000) };

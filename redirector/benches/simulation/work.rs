@@ -2,7 +2,7 @@
 //! are joined by pipes; one job in 50 lends and spawns three others.
 
 use redirector::{
-    dispatcher::{End, Event, Holds, PipeId, Request},
+    dispatcher::{Candidates, End, Event, Holds, PipeId, Request},
     model::{Amount, JobId, NodeName, Resources},
 };
 
@@ -26,12 +26,25 @@ pub(crate) fn scramble(seed: u64) -> u64 {
 /// A node joins.
 pub(crate) fn join(node: u64) -> Event {
     Event::NodeJoined {
-        node: NodeName(format!("node{node}")),
+        node: node_name(node),
         capacity: Resources::new(Amount::whole(NODE_CPUS), NODE_MEMORY << 30),
         max_jobs: None,
         max_supervisors: None,
         indexed: std::collections::BTreeMap::new(),
     }
+}
+
+/// Lists of candidates, each with another half of the nodes.
+pub(crate) fn candidate_lists(nodes: u64, lists: u64) -> Vec<Candidates> {
+    let list = |list: u64| {
+        let is_in = |node: &u64| scramble(list * nodes + node).is_multiple_of(2);
+        Candidates::among((0..nodes).filter(is_in).map(node_name))
+    };
+    (0..lists).map(list).collect()
+}
+
+fn node_name(node: u64) -> NodeName {
+    NodeName(format!("node{node}"))
 }
 
 /// Whether a job waits for others that it spawns.

@@ -5,13 +5,11 @@ use super::{
     asks::Ask,
     load::Load,
     nodes::{Node, NodeIndex, Nodes, Presence},
-    rooms::Usage,
+    rooms::{GaveUp, Patience, Usage},
+    set_rooms::Offer,
     sites::Site,
 };
 use crate::model::NodeName;
-
-/// Up to so many nodes are looked at one by one.
-const FEW: usize = 16;
 
 impl Nodes {
     /// Where a job with these candidates may run, unless no node has any of their names.
@@ -32,6 +30,12 @@ impl Nodes {
                 site
             }
         })
+    }
+
+    /// What a node has for jobs.
+    fn offer(&self, node: NodeIndex) -> Offer {
+        let node = &self[node];
+        node.is_open().then(|| (node.free(), node.capacity()))
     }
 
     /// One job less may run there.
@@ -80,11 +84,6 @@ impl Nodes {
         Refusal::UnknownNodes { asked, known }
     }
 
-    /// The nodes to look at one by one: those of a site, if they are few or few of all.
-    fn few<'a>(&'a self, site: &'a Site) -> Option<&'a [NodeIndex]> {
-        self.listed(site).filter(|nodes| nodes.len() <= FEW.max(self.rooms.len() / FEW))
-    }
-
     /// Of the open nodes of a site with that much free, the one that is used least.
     pub(super) fn with_room(
         &self,
@@ -92,10 +91,20 @@ impl Nodes {
         site: Site,
         mut accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
-        let Some(nodes) = self.few(&site) else {
-            return self.rooms.least_used(load, |node| self.allows(site, node) && accept(node));
+        let found = match site {
+            Site::Any => self.rooms.least_used(load, Patience::Endless, accept),
+            Site::One(node) => Ok(self.with_room_of(std::iter::once(node), load, accept)),
+            Site::Among(set) => {
+                let may = |node| self.sets.contain(set, node) && accept(node);
+                self.rooms.least_used(load, self.sets.patience(set), may).or_else(|GaveUp| {
+                    let (rooms, nodes) = self.sets.rooms(set, |node| self.offer(node));
+                    let may = |position: NodeIndex| accept(nodes[position.get()]);
+                    let found = rooms.least_used(load, Patience::Endless, may);
+                    found.map(|found| found.map(|position| nodes[position.get()]))
+                })
+            }
         };
-        self.with_room_of(nodes.iter().copied(), load, accept)
+        found.unwrap_or_default()
     }
 
     /// Of the open nodes of these with that much free, the one that is used least.
@@ -119,14 +128,24 @@ impl Nodes {
         site: Site,
         mut accept: impl FnMut(NodeIndex) -> bool,
     ) -> Option<NodeIndex> {
-        let Some(nodes) = self.few(&site) else {
-            return self.rooms.closest(load, |node| self.allows(site, node) && accept(node));
+        let found = match site {
+            Site::Any => self.rooms.closest(load, Patience::Endless, accept),
+            Site::One(node) => {
+                let is_large_enough =
+                    self[node].is_open() && load.fits_in(&self[node].capacity()) && accept(node);
+                Ok(is_large_enough.then_some(node))
+            }
+            Site::Among(set) => {
+                let may = |node| self.sets.contain(set, node) && accept(node);
+                self.rooms.closest(load, self.sets.patience(set), may).or_else(|GaveUp| {
+                    let (rooms, nodes) = self.sets.rooms(set, |node| self.offer(node));
+                    let may = |position: NodeIndex| accept(nodes[position.get()]);
+                    let found = rooms.closest(load, Patience::Endless, may);
+                    found.map(|found| found.map(|position| nodes[position.get()]))
+                })
+            }
         };
-        let is_large_enough = |&node: &NodeIndex| {
-            self[node].is_open() && load.fits_in(&self[node].capacity()) && accept(node)
-        };
-        let large_enough = nodes.iter().copied().filter(is_large_enough);
-        large_enough.min_by_key(|&node| load.missing(&self[node].free()))
+        found.unwrap_or_default()
     }
 
     /// The largest capacity of an open node of a site that can hold `load`.
@@ -155,7 +174,8 @@ impl Nodes {
     pub(super) fn may_have_any_pool(&self, site: Site) -> bool {
         let is_expected = |node: NodeIndex| self[node].presence != Presence::Removed;
         self.listed(&site).map_or(self.expected_by_capacity.is_empty(), |nodes| {
-            nodes.iter().any(|&node| is_expected(node) && self[node].capacity.is_none())
+            let is_unknown = |&node: &NodeIndex| is_expected(node) && self[node].capacity.is_none();
+            self.unknown_count > 0 && nodes.iter().any(is_unknown)
         })
     }
 

@@ -12,7 +12,7 @@
 //!                      ▼
 //!                ┌───────────┐   of its candidates that have room (eligibility) one that is
 //!                │ placement │   near, or the one that is used least, found in a tree over all
-//!                └─────┬─────┘   nodes (rooms); with pieces that fit (pieces)
+//!                └─────┬─────┘   nodes (rooms) or its own (set_rooms); with pieces that fit (pieces)
 //!                      ▼
 //!                ┌───────────┐   holds its resources, or lends them
 //!                │  running  │   while jobs it spawned are alive  ─────▶ Start
@@ -82,6 +82,7 @@ mod queue;
 mod reservation;
 mod rooms;
 mod schedule;
+mod set_rooms;
 mod sites;
 mod successor;
 #[cfg(test)]

@@ -99,6 +99,8 @@ pub(super) struct Nodes {
     /// Open nodes by what they have: far fewer entries than nodes, so "is any large enough?" is
     /// answered from here.
     pub(super) open_by_capacity: BTreeMap<Load, BTreeSet<NodeIndex>>,
+    /// How many nodes have not been removed and have never joined.
+    pub(super) unknown_count: usize,
     /// Nodes that have not been removed, by what they have, when that is known.
     pub(super) expected_by_capacity: BTreeMap<Load, BTreeSet<NodeIndex>>,
 }
@@ -189,6 +191,7 @@ impl Nodes {
         self.supervisors_changed |= had_place != (node.free().supervisors > 0);
         if node.is_open() {
             self.rooms.set_free(index, node.free());
+            self.sets.note_change(index);
         }
     }
 
@@ -229,7 +232,13 @@ impl Nodes {
     /// Enters the node in the lists by capacity to which it belongs, or takes it out of them.
     fn list(&mut self, index: NodeIndex, is_listed: bool) {
         let node = &self.table[index.get()];
-        let Some(capacity) = node.capacity else { return };
+        let Some(capacity) = node.capacity else {
+            if node.presence != Presence::Removed {
+                self.unknown_count =
+                    if is_listed { self.unknown_count + 1 } else { self.unknown_count - 1 };
+            }
+            return;
+        };
         let lists = [
             (node.is_open(), &mut self.open_by_capacity),
             (node.presence != Presence::Removed, &mut self.expected_by_capacity),
@@ -250,6 +259,7 @@ impl Nodes {
     }
 
     fn publish(&mut self, index: NodeIndex) {
+        self.sets.note_change(index);
         let node = &self.table[index.get()];
         if node.is_open() {
             self.rooms.open(index, node.free(), node.capacity());

@@ -79,11 +79,18 @@ pub(super) struct Rooms {
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { free: vec![Room::default(); 2], capacities: vec![Load::NONE; 2], leaves: 1 }
+        Self::with_space_for(1)
     }
 }
 
 impl Rooms {
+    /// So many nodes, of which none is open.
+    pub(super) fn with_space_for(nodes: usize) -> Self {
+        let leaves = nodes.max(1).next_power_of_two();
+        let (free, capacities) = (vec![Room::default(); 2 * leaves], vec![Load::NONE; 2 * leaves]);
+        Self { free, capacities, leaves }
+    }
+
     /// Records what an open node has.
     pub(super) fn open(&mut self, node: NodeIndex, free: Load, capacity: Load) {
         self.set_capacity(node, capacity);
@@ -103,11 +110,6 @@ impl Rooms {
         self.set_room(node, Room::default());
     }
 
-    /// How many nodes there is space for.
-    pub(super) fn len(&self) -> usize {
-        self.leaves
-    }
-
     /// The most of each pool that any open node has.
     pub(super) fn largest(&self) -> &Load {
         &self.capacities[1]
@@ -117,22 +119,24 @@ impl Rooms {
     pub(super) fn least_used(
         &self,
         load: &Load,
+        patience: Patience,
         mut accept: impl FnMut(NodeIndex) -> bool,
-    ) -> Option<NodeIndex> {
-        let mut search = Search { best: None, left: ENOUGH };
+    ) -> Result<Option<NodeIndex>, GaveUp> {
+        let mut search = Search::new(patience);
         self.least_used_below(1, load, &mut accept, &mut search);
-        search.best.map(|(_, node)| node)
+        search.result()
     }
 
     /// The open node, large enough for `load`, on which the least is missing at present.
     pub(super) fn closest(
         &self,
         load: &Load,
+        patience: Patience,
         mut accept: impl FnMut(NodeIndex) -> bool,
-    ) -> Option<NodeIndex> {
-        let mut search = Search { best: None, left: ENOUGH };
+    ) -> Result<Option<NodeIndex>, GaveUp> {
+        let mut search = Search::new(patience);
         self.closest_below(1, load, &mut accept, &mut search);
-        search.best.map(|(_, node)| node)
+        search.result()
     }
 
     fn least_used_below(
@@ -144,7 +148,7 @@ impl Rooms {
     ) {
         search.left = search.left.saturating_sub(1);
         let room = &self.free[at];
-        if !room.open || !load.fits_in(&room.free) {
+        if search.gave_up() || !room.open || !load.fits_in(&room.free) {
             return;
         }
         if search.best.is_some_and(|(least, node)| {
@@ -153,9 +157,7 @@ impl Rooms {
             return;
         }
         if at >= self.leaves {
-            if accept(self.node(at)) {
-                search.best = Some((room.usage, self.node(at)));
-            }
+            search.settle(accept(self.node(at)), room.usage, self.node(at));
             return;
         }
         let (left, right) = (&self.free[2 * at], &self.free[2 * at + 1]);
@@ -172,7 +174,7 @@ impl Rooms {
         search: &mut Search<u64>,
     ) {
         search.left = search.left.saturating_sub(1);
-        if !self.free[at].open || !load.fits_in(&self.capacities[at]) {
+        if search.gave_up() || !self.free[at].open || !load.fits_in(&self.capacities[at]) {
             return;
         }
         let missing = load.missing(&self.free[at].free);
@@ -182,9 +184,7 @@ impl Rooms {
             return;
         }
         if at >= self.leaves {
-            if accept(self.node(at)) {
-                search.best = Some((missing, self.node(at)));
-            }
+            search.settle(accept(self.node(at)), missing, self.node(at));
             return;
         }
         let lacks = |child: usize| load.missing(&self.free[child].free);
@@ -236,16 +236,18 @@ impl Rooms {
         self.capacities[at] = capacity;
         while at > 1 {
             at /= 2;
-            self.capacities[at] = self.capacities[2 * at].max(self.capacities[2 * at + 1]);
+            let most = self.capacities[2 * at].max(self.capacities[2 * at + 1]);
+            if self.capacities[at].is(&most) {
+                break;
+            }
+            self.capacities[at] = most;
         }
     }
 
     fn double(&mut self) {
         let rooms = self.free[self.leaves..].to_vec();
         let capacities = self.capacities[self.leaves..].to_vec();
-        self.leaves *= 2;
-        self.free = vec![Room::default(); 2 * self.leaves];
-        self.capacities = vec![Load::NONE; 2 * self.leaves];
+        *self = Self::with_space_for(2 * self.leaves);
         for (position, (room, capacity)) in rooms.into_iter().zip(capacities).enumerate() {
             self.set_room(NodeIndex::new(position), room);
             self.set_capacity(NodeIndex::new(position), capacity);
@@ -253,12 +255,49 @@ impl Rooms {
     }
 }
 
+/// How long a search goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Until it is known which node it is, or that there is none.
+    Endless,
+    /// Until so many nodes were refused.
+    Refusals(u32),
+}
+
+/// A search was given up, since too many nodes were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct GaveUp;
+
 /// What a search has found so far, in an order where less is better.
 struct Search<Order> {
     /// How much is missing, or used, and where.
     best: Option<(Order, NodeIndex)>,
     /// How many branches are still to be looked at.
     left: u32,
+    patience: Patience,
+}
+
+impl<Order> Search<Order> {
+    fn new(patience: Patience) -> Self {
+        Self { best: None, left: ENOUGH, patience }
+    }
+
+    fn gave_up(&self) -> bool {
+        self.patience == Patience::Refusals(0)
+    }
+
+    /// This node was found, and accepted or refused.
+    fn settle(&mut self, is_accepted: bool, order: Order, node: NodeIndex) {
+        if is_accepted {
+            self.best = Some((order, node));
+        } else if let Patience::Refusals(left) = &mut self.patience {
+            *left -= 1;
+        }
+    }
+
+    fn result(self) -> Result<Option<NodeIndex>, GaveUp> {
+        if self.gave_up() { Err(GaveUp) } else { Ok(self.best.map(|(_, node)| node)) }
+    }
 }
 
 #[cfg(test)]
@@ -303,13 +342,13 @@ mod tests {
                 .filter(|(node, free, _)| ask.fits_in(free) && accept(*node))
                 .min_by_key(|(_, free, capacity)| Usage::new(free, capacity))
                 .map(|found| found.0);
-            prop_assert_eq!(rooms.least_used(&ask, accept), least_used);
+            prop_assert_eq!(rooms.least_used(&ask, Patience::Endless, accept), Ok(least_used));
             let closest = open
                 .iter()
                 .filter(|(_, _, capacity)| ask.fits_in(capacity))
                 .min_by_key(|(_, free, _)| ask.missing(free))
                 .map(|found| found.0);
-            prop_assert_eq!(rooms.closest(&ask, |_| true), closest);
+            prop_assert_eq!(rooms.closest(&ask, Patience::Endless, |_| true), Ok(closest));
         }
     }
 }

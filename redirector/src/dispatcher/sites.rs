@@ -10,10 +10,21 @@
 //!   Among([a, b]) ──▶ set 1: nodes 0, 1 ─▶ Site::Among(1)      node 1 is in set 1
 //! ```
 
-use std::sync::Arc;
+use std::{
+    cell::{Ref, RefCell},
+    sync::Arc,
+};
 
-use super::{hasher::FastMap, nodes::NodeIndex};
+use super::{
+    hasher::FastMap,
+    nodes::NodeIndex,
+    rooms::{Patience, Rooms},
+    set_rooms::{Changes, Offer, SetRooms},
+};
 use crate::model::NodeName;
+
+/// So many nodes are looked at in vain without a second thought.
+const FEW: usize = 16;
 
 /// Where a job may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +51,7 @@ pub(super) struct Sets {
     /// of all hosts is long.
     by_address: FastMap<usize, SetIndex>,
     at: FastMap<NodeIndex, Vec<SetIndex>>,
+    changes: Changes,
 }
 
 #[derive(Debug)]
@@ -48,6 +60,8 @@ struct Entry {
     nodes: Arc<[NodeIndex]>,
     /// The list that the set was first asked for with.
     names: Arc<[NodeName]>,
+    /// Updated by searches, which change nothing else.
+    rooms: RefCell<SetRooms>,
     jobs: u32,
 }
 
@@ -92,6 +106,7 @@ impl Sets {
         }
         let nodes = std::mem::take(&mut entry.nodes);
         let names = std::mem::take(&mut entry.names);
+        entry.rooms = RefCell::default();
         self.by_nodes.remove(&nodes);
         self.by_address.remove(&address(&names));
         for node in &*nodes {
@@ -115,8 +130,41 @@ impl Sets {
         self[index].binary_search(&node).is_ok()
     }
 
+    /// A node has something else to offer than before.
+    pub(super) fn note_change(&mut self, node: NodeIndex) {
+        if !self.by_nodes.is_empty() {
+            self.changes.push(node);
+        }
+    }
+
+    /// How long to look for a node of a set in the tree over all nodes: the longer, the more work
+    /// it would be to bring the set's own up to date, but a part of that only. Once that is done,
+    /// the next searches need no patience.
+    pub(super) fn patience(&self, index: SetIndex) -> Patience {
+        let Entry { nodes, rooms, .. } = &self.entries[index.0 as usize];
+        let lag = rooms.borrow().lag(nodes, &self.changes);
+        Patience::Refusals((lag / 8).max(FEW) as u32)
+    }
+
+    /// The tree over the nodes of a set, brought up to date, and the nodes in the order in which
+    /// they stand in it.
+    pub(super) fn rooms(
+        &self,
+        index: SetIndex,
+        offer: impl Fn(NodeIndex) -> Offer,
+    ) -> (Ref<'_, Rooms>, &[NodeIndex]) {
+        let Entry { nodes, rooms, .. } = &self.entries[index.0 as usize];
+        rooms.borrow_mut().update(nodes, &self.changes, offer);
+        (Ref::map(rooms.borrow(), SetRooms::tree), nodes)
+    }
+
     fn add_set(&mut self, nodes: Arc<[NodeIndex]>, names: &Arc<[NodeName]>) -> SetIndex {
-        let entry = Entry { nodes: Arc::clone(&nodes), names: Arc::clone(names), jobs: 0 };
+        let entry = Entry {
+            nodes: Arc::clone(&nodes),
+            names: Arc::clone(names),
+            rooms: RefCell::default(),
+            jobs: 0,
+        };
         let index = if let Some(index) = self.unused.pop() {
             self.entries[index.0 as usize] = entry;
             index
