@@ -61,6 +61,18 @@ fn an_agent_outlives_its_gateway_but_not_a_stop() {
     cluster.lab.assert_nothing_left();
 }
 
+/// A command that is over before its client has come for its descriptors, of which there are none.
+#[test]
+fn an_agent_keeps_nothing_for_clients_that_are_gone() {
+    let Some(cluster) = Cluster::start(1, "hostname tags=lab\n") else { return };
+    let script = "for i in 1 2 3 4 5; do hostname </dev/null >/dev/null 2>&1 || exit; done";
+    cluster.session().bash(integration::Way::Preloaded, script).expect_success("five jobs");
+    let agent = agent(&cluster, "h1");
+    cluster.session().ask(["stop"]).expect_success("stop");
+    agent.wait_for_end();
+    cluster.lab.assert_nothing_left();
+}
+
 /// What was copied to the host is used again.
 #[test]
 fn the_program_is_copied_once() {

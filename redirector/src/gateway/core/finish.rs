@@ -55,6 +55,7 @@ impl Core {
     /// A client's connection is gone, and with it the client.
     pub(super) fn lease_closed(&mut self, job: JobId, lease: LeaseId) {
         self.after_end.remove(&lease);
+        self.served(lease);
         let Some(live) = self.live.get_mut(&job) else { return };
         let Runner::Client { process, lease: own, .. } = &mut live.runner else { return };
         if own.as_ref().is_none_or(|own| own.id != lease) {

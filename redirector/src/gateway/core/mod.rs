@@ -50,6 +50,7 @@ use super::{
     token::Tokens,
 };
 use crate::{
+    agent::protocol::AttemptId,
     config::{Config, Host, Ssh},
     dispatcher::{self, Action, Dispatcher, Event},
     model::{JobId, NodeName, Outcome, PoolName, State, Timestamp},
@@ -109,6 +110,8 @@ pub(super) struct Core {
     measuring: limits::Measuring,
     /// Leases of clients that have yet to hear how their finished job was recorded.
     after_end: HashMap<LeaseId, UnboundedSender<GatewayMessage>>,
+    /// Attempts on other computers that have ended, whose clients are yet to have all their output.
+    served: HashMap<LeaseId, (NodeName, AttemptId)>,
     stall: stall::Watch,
     progress: progress::Watches,
     /// When what has happened is journalled for which nobody waits.
@@ -179,6 +182,7 @@ impl Core {
             submissions: detached::Submissions::new(),
             measuring: limits::Measuring::new(),
             after_end: HashMap::new(),
+            served: HashMap::new(),
             stall: stall::Watch::new(),
             progress: progress::Watches::default(),
             commit_at: None,

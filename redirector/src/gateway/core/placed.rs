@@ -91,16 +91,29 @@ impl Core {
         let Some(live) = self.live.get(&job) else { return };
         let attempt = live.attempt;
         let lease = live.lease().cloned();
+        let node = live.node.clone();
         let is_detached = live.is_detached();
         let recorded = self.attempt_ended(job, outcome, usage, at);
         let (false, Some(_), Some(lease)) = (is_detached, recorded, lease) else { return };
         let Some(outcome) = self.unjournalled.get(&job).cloned() else { return };
         let usage = usage.unwrap_or_default();
         self.after_end.insert(lease.id, lease.messages.clone());
+        if let Some(node) = node {
+            self.served.insert(lease.id, (node, AttemptId { job, number: attempt }));
+        }
         self.journal.is_awaited_by(lease.id);
         self.journal.after_commit(move || {
             drop(lease.messages.send(GatewayMessage::Ended { attempt, outcome, usage }));
         });
+    }
+
+    /// A client is gone for good: what its agent may still keep for it is for nobody.
+    pub(super) fn served(&mut self, lease: LeaseId) {
+        if let Some((node, attempt)) = self.served.remove(&lease)
+            && let Some(node) = self.fleet.get(&node)
+        {
+            node.order(Order::Abandon { attempt });
+        }
     }
 
     /// The client of a job that has ended on another node has yet to hear how.
