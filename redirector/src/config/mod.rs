@@ -330,13 +330,6 @@ fn may_name(text: &[u8], name: &str) -> bool {
     text.contains(&b'\\') || text.windows(name.len()).any(|part| part == name.as_bytes())
 }
 
-/// The hosts that the configuration `file` names, together with the computer's own file beside
-/// it and the environment: what a running gateway reads again.
-pub fn hosts_of(file: &Path) -> Result<(Ssh, Vec<Host>), Error> {
-    let Config { ssh, hosts, .. } = Config::of(Some(file))?;
-    Ok((ssh, hosts))
-}
-
 impl OnFailure {
     /// The word for it, as in the file.
     pub const fn word(self) -> &'static str {

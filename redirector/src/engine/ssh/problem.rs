@@ -134,13 +134,6 @@ pub enum Problem {
     Noise(usize),
 }
 
-impl Problem {
-    /// Whether it may be gone in a moment though nobody does anything about it.
-    pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Slow { .. } | Self::Unreachable(_))
-    }
-}
-
 /// What a host is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
