@@ -58,9 +58,10 @@ impl Core {
                 lines.extend(need.map(|need| self.why_kept_back(need)).unwrap_or_default());
             }
             State::Queued => match dispatcher {
-                Some(Explanation::Waiting { reason, behind, .. }) => {
+                Some(Explanation::Waiting { reason, behind, candidates, .. }) => {
                     lines.push(format!("it was queued {waits} ago: {reason}"));
                     lines.extend(behind.map(|first| turn(first, reason)));
+                    lines.extend(candidates.iter().map(ToString::to_string));
                 }
                 _ => lines.push(format!("it was queued {waits} ago")),
             },
