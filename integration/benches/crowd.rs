@@ -119,7 +119,7 @@ fn submission(socket: &Path) -> f64 {
     };
     let message =
         ClientMessage::Submit(Box::new(Submission { key, spec, ..Submission::default() }));
-    let mut lease = Lease::open(socket, &message).expect("the gateway listens");
+    let mut lease = Lease::open(socket, &[&message]).expect("the gateway listens");
     loop {
         match lease.arrived().expect("the gateway answers") {
             Some(GatewayMessage::Accepted { .. }) => return start.elapsed().as_secs_f64(),

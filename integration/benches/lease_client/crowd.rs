@@ -17,7 +17,7 @@ pub(crate) fn wait(socket: &Path, count: &str) -> Result<(), Box<dyn Error>> {
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let mut clients = Vec::new();
     for _ in 0..count.parse()? {
-        let mut lease = Lease::open(socket, &job::submission("/bin/true"))?;
+        let mut lease = Lease::open(socket, &[&job::submission("/bin/true")])?;
         loop {
             match lease.arrived()? {
                 Some(GatewayMessage::Accepted { .. }) => break,

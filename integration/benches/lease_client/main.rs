@@ -48,7 +48,7 @@ pub extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int
 }
 
 fn by_own_code(socket: &Path, program: &str) -> Result<c_int, Box<dyn Error>> {
-    let mut lease = wire::Lease::open(socket, &job::submission(program))?;
+    let mut lease = wire::Lease::open(socket, &[&job::submission(program)])?;
     wait(&mut lease, Answers::is_grant)?;
     let status = job::run(program)?;
     lease.send(&job::report(status))?;

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 
 use super::{
     dry_run,
-    job::Client,
+    job::{self, Client},
     link::Link,
     settings::{self, Settings},
     submission::{self, Decision},
@@ -110,7 +110,9 @@ pub(super) fn submit(
     let (kind, may_be_retried) = (submission.spec.kind, !submission.spec.retries.is_none());
     let pipes = submission.pipes.clone();
     let scratch = state.path().to_owned();
-    match Link::submit(state, catcher, ClientMessage::Submit(Box::new(submission)), pipes) {
+    let beginning = job::beginning_elsewhere(&submission, &invocation, &additions);
+    let submission = ClientMessage::Submit(Box::new(submission));
+    match Link::submit(state, catcher, submission, beginning, pipes) {
         Ok(link) => {
             Client::new(link, invocation, additions, kind, may_be_retried, scratch, watcher).run()
         }

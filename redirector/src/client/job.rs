@@ -13,7 +13,7 @@ use super::{
     foreground::follow,
     group::Group,
     link::{Event, Fate, Link},
-    remote::{self, Placement},
+    remote,
     streams::Streams,
     threads,
     watcher::Watcher,
@@ -25,10 +25,10 @@ use crate::{
         process::{Command, CpuSet, Process},
         signals::bit,
     },
-    model::{JobId, Kind, NodeName, Outcome, Usage, file_name},
+    model::{JobId, Kind, NodeName, Outcome, Placement, Usage, file_name},
     node::before,
     preload,
-    protocol::{GatewayMessage, Grant, Stage},
+    protocol::{Beginning, GatewayMessage, Grant, Stage, Submission},
 };
 
 /// What the gateway makes of an attempt's end.
@@ -116,7 +116,7 @@ impl Client {
     }
 
     fn run_elsewhere(&mut self, job: JobId, node: NodeName, grant: &Grant) -> Answer {
-        let placement = Placement {
+        let placement = remote::Placement {
             job,
             attempt: grant.attempt,
             node,
@@ -128,7 +128,7 @@ impl Client {
             remote::End::Over(outcome) => Answer::Over(outcome),
             remote::End::Retry(reason) => Answer::Retry(reason),
             remote::End::Unknown(reason) => {
-                let Placement { node, name, .. } = placement;
+                let remote::Placement { node, name, .. } = placement;
                 say(&format!("nobody can tell how job {job} ('{name}') on {node} ends: {reason}"));
                 ending::exit(ending::SYSTEM_FAILURE)
             }
@@ -203,12 +203,7 @@ impl Client {
     /// the job's own number and token, and what tells it what it was given.
     fn prepare_environment(&mut self, job: JobId, grant: &Grant) {
         let invocation = &mut self.invocation;
-        if self.kind == Kind::Command {
-            preload::remove_shim(invocation);
-            for name in ["REDIRECTOR_RUN", "REDIRECTOR_WHITELIST"] {
-                invocation.remove(name.as_bytes());
-            }
-        }
+        leave_the_run(invocation, self.kind);
         invocation.set("REDIRECTOR_JOB", job.to_string().as_bytes());
         invocation.set("REDIRECTOR_TOKEN", self.token.as_bytes());
         let rule = &self.additions.variables;
@@ -325,6 +320,38 @@ impl Client {
             || format!("'{}'", self.name),
             |job| format!("job {job} ('{}')", self.name),
         )
+    }
+}
+
+/// What goes along with the submission of a job that asks for certain nodes, so that it can begin there
+/// without being asked.
+pub(super) fn beginning_elsewhere(
+    submission: &Submission,
+    invocation: &Invocation,
+    additions: &Additions,
+) -> Option<Beginning> {
+    let spec = &submission.spec;
+    let Placement { host, pool, tags, .. } = &spec.placement;
+    let names_nodes = host.is_some() || pool.is_some() || !tags.is_empty();
+    // How many cpus a sequential job gets is the gateway's to say.
+    if !names_nodes || spec.kind != Kind::Command || submission.sequential {
+        return None;
+    }
+    let mut invocation = invocation.clone();
+    leave_the_run(&mut invocation, spec.kind);
+    if additions.threads {
+        threads::set(&mut invocation, spec.resources.cpus);
+    }
+    Some(remote::first_beginning(&invocation))
+}
+
+/// A command's children are not intercepted.
+fn leave_the_run(invocation: &mut Invocation, kind: Kind) {
+    if kind == Kind::Command {
+        preload::remove_shim(invocation);
+        for name in ["REDIRECTOR_RUN", "REDIRECTOR_WHITELIST"] {
+            invocation.remove(name.as_bytes());
+        }
     }
 }
 

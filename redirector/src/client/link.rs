@@ -106,14 +106,17 @@ struct Lost {
 const ATTEMPTS: u32 = 5;
 
 impl Link {
-    /// Submits, starting a gateway if none listens.
+    /// Submits, starting a gateway if none listens; with `beginning` if the job may be placed on
+    /// another node at once.
     pub(super) fn submit(
         state: StateDirectory,
         catcher: Catcher,
         submission: ClientMessage,
+        beginning: Option<Beginning>,
         pipes: Vec<PipeEnd>,
     ) -> Result<Self, Box<(Error, Catcher)>> {
-        match open(&state, &submission) {
+        let beginning = beginning.map(Box::new).map(ClientMessage::Begin);
+        match open(&state, &first(&submission, beginning.as_ref())) {
             Ok(lease) => Ok(Self {
                 state,
                 catcher,
@@ -124,7 +127,7 @@ impl Link {
                 accepted: None,
                 stage: Stage::Waiting,
                 attempt: 0,
-                beginning: None,
+                beginning,
                 report: None,
                 lost: None,
                 fate: Fate::Live,
@@ -157,6 +160,13 @@ impl Link {
             self.lose(error.into());
         }
         self.report = Some(report);
+    }
+
+    /// Whether the gateway knows, or will when it is back, all that the attempt needs to begin on
+    /// the node where it was placed.
+    pub(super) fn has_begun(&self) -> bool {
+        let attempt = self.attempt;
+        matches!(&self.beginning, Some(ClientMessage::Begin(said)) if said.attempt == attempt)
     }
 
     /// Has the attempt begin on the node where it was placed, now or when the gateway is back.
@@ -216,7 +226,7 @@ impl Link {
                 }
                 Some(Err(error)) if !error.is_final() && unanswered < ATTEMPTS => {
                     unanswered += 1;
-                    match open(&self.state, &self.submission) {
+                    match open(&self.state, &first(&self.submission, self.beginning.as_ref())) {
                         Ok(lease) => self.lease = Some(lease),
                         Err(_) => return Event::NotAccepted(error.into()),
                     }
@@ -289,7 +299,7 @@ impl Link {
         let (job, token) = self.accepted.clone()?;
         let (stage, attempt, pipes) = (self.stage, self.attempt, self.pipes.clone());
         let resumption = Resumption { job, token, stage, attempt, pipes };
-        match open(&self.state, &ClientMessage::Resume(resumption)) {
+        match open(&self.state, &[&ClientMessage::Resume(resumption)]) {
             Ok(mut lease) => {
                 let mut news = self.beginning.iter().chain(&self.report);
                 let said = news.try_for_each(|message| lease.send(message));
@@ -312,9 +322,17 @@ impl Link {
     }
 }
 
+/// What a submission is said with.
+fn first<'a>(
+    submission: &'a ClientMessage,
+    beginning: Option<&'a ClientMessage>,
+) -> Vec<&'a ClientMessage> {
+    [submission].into_iter().chain(beginning).collect()
+}
+
 /// Connects and says `first`; if nobody listens, starts a gateway before. More than
 /// once, because a gateway may leave just when it is found.
-fn open(state: &StateDirectory, first: &ClientMessage) -> Result<Lease, Error> {
+fn open(state: &StateDirectory, first: &[&ClientMessage]) -> Result<Lease, Error> {
     let mut attempt = 1;
     loop {
         match Lease::open(&state.socket(), first) {

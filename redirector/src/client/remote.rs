@@ -31,6 +31,7 @@ use nix::sys::{
 
 use self::{
     attach::Attach,
+    descriptors::Own,
     pump::{Progress, Pump},
 };
 use super::{
@@ -76,18 +77,12 @@ pub(super) struct Placement<'a> {
 pub(super) fn run(placement: &Placement, link: &mut Link) -> End {
     let &Placement { job, attempt, name, invocation, .. } = placement;
     let descriptors = descriptors::gather(invocation.arguments());
-    let own_umask = umask(Mode::empty());
-    umask(own_umask);
-    let beginning = Beginning {
-        attempt,
-        environment: environment(invocation),
-        umask: own_umask.bits(),
-        descriptors: descriptors.iter().map(|own| own.attached()).collect(),
-    };
+    if !link.has_begun() {
+        // The command is on its way while the threads start.
+        link.begin(beginning(invocation, attempt, &descriptors));
+    }
     let attach =
         Attach { state: link.state().clone(), job, attempt, token: placement.token.to_owned() };
-    // The command is on its way while the threads start.
-    link.begin(beginning);
     share_one_heap();
     let pump = match Pump::start(descriptors, attach, || Settings::load().reconnect) {
         Ok(pump) => pump,
@@ -154,6 +149,23 @@ pub(super) fn run(placement: &Placement, link: &mut Link) -> End {
                 return End::Unknown(gateway_lost(&error));
             }
         }
+    }
+}
+
+/// What an agent must know for the first attempt at the command `invocation`, whose environment is
+/// as the command is to have it.
+pub(super) fn first_beginning(invocation: &Invocation) -> Beginning {
+    beginning(invocation, 1, &descriptors::gather(invocation.arguments()))
+}
+
+fn beginning(invocation: &Invocation, attempt: u32, descriptors: &[Own]) -> Beginning {
+    let own_umask = umask(Mode::empty());
+    umask(own_umask);
+    Beginning {
+        attempt,
+        environment: environment(invocation),
+        umask: own_umask.bits(),
+        descriptors: descriptors.iter().map(|own| own.attached()).collect(),
     }
 }
 

@@ -61,8 +61,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Connects to the gateway at `socket` and says `first`.
-    pub fn open(socket: &Path, first: &ClientMessage) -> Result<Self, Error> {
+    /// Connects to the gateway at `socket` and says `first`, all at once.
+    pub fn open(socket: &Path, first: &[&ClientMessage]) -> Result<Self, Error> {
         let stream = OwnedFd::from(UnixStream::connect(socket)?);
         let mut stream = UnixStream::from(agent::above_standard(stream)?);
         let mut request = format!(
@@ -78,7 +78,7 @@ impl Lease {
     /// Says `message`.
     pub fn send(&mut self, message: &ClientMessage) -> Result<(), Error> {
         let mut chunk = Vec::with_capacity(256);
-        append_chunk(&mut chunk, message);
+        append_chunk(&mut chunk, &[message]);
         Ok(self.stream.write_all(&chunk)?)
     }
 
@@ -120,10 +120,13 @@ impl AsFd for Lease {
     }
 }
 
-fn append_chunk(request: &mut Vec<u8>, message: &ClientMessage) {
-    let mut line = serde_json::to_vec(message).expect("messages have string keys only");
-    line.push(b'\n');
-    request.extend_from_slice(format!("{:x}\r\n", line.len()).as_bytes());
-    request.extend_from_slice(&line);
+fn append_chunk(request: &mut Vec<u8>, messages: &[&ClientMessage]) {
+    let mut lines = Vec::with_capacity(4096);
+    for message in messages {
+        serde_json::to_writer(&mut lines, message).expect("messages have string keys only");
+        lines.push(b'\n');
+    }
+    request.extend_from_slice(format!("{:x}\r\n", lines.len()).as_bytes());
+    request.extend_from_slice(&lines);
     request.extend_from_slice(b"\r\n");
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     model::JobId,
-    protocol::{ClientMessage, GatewayMessage},
+    protocol::{Beginning, ClientMessage, GatewayMessage},
 };
 
 /// Longest line that a client may send, in bytes: twice the kernel's limit on
@@ -46,7 +46,10 @@ pub(super) async fn lease(
     let lease = Lease { id, client_pid: peer.pid, messages: sender };
     let (reply, answer) = oneshot::channel();
     service.tell(match first {
-        ClientMessage::Submit(submission) => Message::Submit { submission, lease, reply },
+        ClientMessage::Submit(submission) => {
+            let beginning = lines.beginning();
+            Message::Submit { submission, beginning, lease, reply }
+        }
         ClientMessage::Resume(resumption) => Message::Resume { resumption, lease, reply },
         ClientMessage::Finished(_) | ClientMessage::Begin(_) => {
             return Err(Failure::new(400, "a lease begins with submit or resume"));
@@ -78,6 +81,17 @@ struct Lines {
 }
 
 impl Lines {
+    /// The message that came together with the one before, if it is a `Begin`.
+    fn beginning(&mut self) -> Option<Box<Beginning>> {
+        let end = self.buffer.iter().position(|byte| *byte == b'\n')?;
+        let Ok(ClientMessage::Begin(beginning)) = serde_json::from_slice(&self.buffer[..end])
+        else {
+            return None;
+        };
+        self.buffer.drain(..=end);
+        Some(beginning)
+    }
+
     async fn next(&mut self) -> Result<Option<ClientMessage>, Failure> {
         let mut searched = 0;
         loop {

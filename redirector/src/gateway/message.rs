@@ -88,7 +88,13 @@ impl From<store::Error> for Failure {
 /// Everything that can happen.
 pub(super) enum Message {
     /// A client asks for a lease. Answered once the job is journalled.
-    Submit { submission: Box<Submission>, lease: Lease, reply: Reply<Result<JobId, Failure>> },
+    Submit {
+        submission: Box<Submission>,
+        /// What the client has said already for the case that it is placed elsewhere.
+        beginning: Option<Box<Beginning>>,
+        lease: Lease,
+        reply: Reply<Result<JobId, Failure>>,
+    },
     /// A client is back.
     Resume { resumption: Resumption, lease: Lease, reply: Reply<Result<JobId, Failure>> },
     /// A leased command ended.

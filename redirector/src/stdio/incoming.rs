@@ -102,13 +102,16 @@ impl Incoming {
         self.queue.forget(self.queue.start() + count as u64);
     }
 
-    /// Nobody takes more; `left` bytes of what was passed on were not taken.
-    pub(super) fn close(&mut self, left: u64) {
+    /// Nobody takes more; `left` bytes of what was passed on were not taken. Whether somebody
+    /// took it until now.
+    pub(super) fn close(&mut self, left: u64) -> bool {
         let taken = self.queue.start().saturating_sub(left);
-        if self.closed.is_none() {
+        let was_open = self.closed.is_none();
+        if was_open {
             self.closed = Some(taken);
             self.queue.clear();
         }
+        was_open
     }
 
     /// Adds what the other side is to be told about `number`; whether there was something.

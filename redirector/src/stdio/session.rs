@@ -140,11 +140,9 @@ impl Session {
     }
 
     /// A descriptor that was written to is closed, because everything was written or because
-    /// nobody reads it; `left` bytes are still in it, which nobody will read.
-    pub fn close(&mut self, number: i32, left: u64) {
-        if let Some(stream) = self.incoming.get_mut(&number) {
-            stream.close(left);
-        }
+    /// nobody reads it; `left` bytes are still in it, which nobody will read. Whether it was open.
+    pub fn close(&mut self, number: i32, left: u64) -> bool {
+        self.incoming.get_mut(&number).is_some_and(|stream| stream.close(left))
     }
 
     /// Sends the command a signal.

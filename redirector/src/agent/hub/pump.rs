@@ -5,12 +5,19 @@ use std::{
     io,
     os::fd::{AsRawFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::timeout,
+};
 
 use super::{Phase, Stdio, pipes};
 use crate::stdio::{LARGEST_PIECE, Next, pipe};
+
+/// How long the end of a stream waits for that of its command.
+const TOGETHER: Duration = Duration::from_millis(1);
 
 /// Passes on what the command writes into a pipe, until it has ended or nobody takes more: then
 /// the command is told by SIGPIPE, as this end is closed.
@@ -57,6 +64,9 @@ pub(super) async fn feed(stdio: Arc<Stdio>, number: i32, source: AsyncFd<OwnedFd
             }
         }
     }
+    // Most streams end because their command does, and that is said in a moment. Said together, it
+    // wakes everybody on the way once.
+    drop(timeout(TOGETHER, stdio.reached(Phase::Ended)).await);
     stdio.session().end(number);
     stdio.to_send.notify_one();
 }

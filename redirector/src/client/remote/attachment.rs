@@ -6,16 +6,21 @@ use std::{
     cell::LazyCell,
     io::{self, Read, Write},
     net::Shutdown,
-    os::unix::net::UnixStream,
+    os::{fd::AsRawFd, unix::net::UnixStream},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use super::shared::{Shared, State};
+use nix::sys::socket::{MsgFlags, send};
+
+use super::{
+    shared::{Shared, State},
+    sink,
+};
 use crate::{
     client::wire::Error,
-    stdio::{ConnectionId, Decoder, Effect, Outbox},
+    stdio::{ConnectionId, Decoder, Effect, Next, Outbox},
 };
 
 /// Pauses between attempts to connect double from the first to the longest.
@@ -93,8 +98,9 @@ fn serve(shared: &Arc<Shared>, stream: &UnixStream, ahead: &[u8]) -> io::Result<
         if state.is_stopped {
             return Ok(Ended::AtOnce);
         }
-        state.connection = Some(stream.try_clone()?);
-        state.session.connect()
+        let id = state.session.connect();
+        state.connection = Some((id, stream.try_clone()?));
+        id
     };
     let (writer, theirs) = (stream.try_clone()?, Arc::clone(shared));
     let speaker = thread::Builder::new().spawn(move || {
@@ -152,7 +158,9 @@ fn listen(
             drop(state);
             if is_first {
                 shared.wake_all();
-            } else if let Effect::Stream(number) = effect {
+            } else if let Effect::Stream(number) = effect
+                && !end_without_its_thread(shared, number)
+            {
                 shared.wake(number);
             }
         }
@@ -164,6 +172,31 @@ fn listen(
             shared.main.wake();
         }
     }
+}
+
+/// Ends a descriptor to which everything is written, which is quicker than having its thread do it.
+/// Whether that is all.
+fn end_without_its_thread(shared: &Shared, number: i32) -> bool {
+    let Some(own) = shared.sink(number) else { return false };
+    let state = shared.state();
+    let has_ended = matches!(state.session.next(number), Next::End);
+    if has_ended {
+        sink::conclude(shared, own, state);
+    }
+    has_ended
+}
+
+/// Says what is to be said without the thread that does it otherwise, as far as the connection
+/// takes it: this process is about to end.
+pub(super) fn say_at_once(state: &mut State) {
+    let State { session, connection: Some((id, stream)), is_writing: false, .. } = state else {
+        return;
+    };
+    let mut outbox = Outbox::default();
+    session.fill(*id, &mut outbox);
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    // What is short fits or does not. Where it does not, the agent finds out by itself.
+    let _sent = send(stream.as_raw_fd(), &outbox.to_vec(), flags);
 }
 
 fn speak(shared: &Shared, id: ConnectionId, mut stream: &UnixStream) -> io::Result<()> {

@@ -68,7 +68,8 @@ impl Pump {
         let numbers = |direction| of(direction).map(|own| own.number);
         let session = Session::new(numbers(Direction::Reads), numbers(Direction::Writes));
         let all = numbers(Direction::Reads).chain(numbers(Direction::Writes));
-        let shared = Arc::new(Shared::new(session, all)?);
+        let sinks = of(Direction::Writes).collect();
+        let shared = Arc::new(Shared::new(session, all, sinks)?);
         let mut threads = Vec::new();
         let mut start = |work: Work| -> io::Result<()> {
             let shared = Arc::clone(&shared);
@@ -144,7 +145,10 @@ impl Pump {
     /// stand where the command has read to. To be called when this process is about to end: it does
     /// not wait for its threads, which have nothing more to do.
     pub(super) fn finish(self, most: Duration) {
-        self.shared.state().session.finish();
+        let mut state = self.shared.state();
+        state.session.finish();
+        attachment::say_at_once(&mut state);
+        drop(state);
         self.shared.changed.notify_all();
         self.wait_while(most, |state| {
             state.connection.is_some() && (!state.session.has_told_all() || state.is_writing)
@@ -169,7 +173,7 @@ impl Pump {
     fn end_threads(&self) {
         let mut state = self.shared.state();
         state.is_stopped = true;
-        if let Some(connection) = &state.connection {
+        if let Some((_, connection)) = &state.connection {
             // Fails when the other side has closed it.
             drop(connection.shutdown(Shutdown::Both));
         }

@@ -8,8 +8,8 @@ use std::{
     time::Instant,
 };
 
-use super::waker::Waker;
-use crate::stdio::Session;
+use super::{descriptors::Own, waker::Waker};
+use crate::stdio::{ConnectionId, Session};
 
 /// The session, and those who wait for it.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Shared {
     pub changed: Condvar,
     /// For the threads of descriptors.
     wakers: BTreeMap<i32, Waker>,
+    /// The descriptors that are written to.
+    sinks: Vec<Own>,
     /// For the main thread.
     pub main: Waker,
 }
@@ -32,7 +34,7 @@ pub(super) struct State {
     /// The agent has the attempt: nothing is read before that, because it might be read in vain.
     pub has_agent: bool,
     /// The present connection.
-    pub connection: Option<UnixStream>,
+    pub connection: Option<(ConnectionId, UnixStream)>,
     /// Something is being written to it.
     pub is_writing: bool,
     /// Since when there is none.
@@ -44,7 +46,11 @@ pub(super) struct State {
 }
 
 impl Shared {
-    pub(super) fn new(session: Session, numbers: impl Iterator<Item = i32>) -> io::Result<Self> {
+    pub(super) fn new(
+        session: Session,
+        numbers: impl Iterator<Item = i32>,
+        sinks: Vec<Own>,
+    ) -> io::Result<Self> {
         let wakers = numbers.map(|number| Ok((number, Waker::new()?)));
         let state = State {
             session,
@@ -60,6 +66,7 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             wakers: wakers.collect::<io::Result<_>>()?,
+            sinks,
             main: Waker::new()?,
         })
     }
@@ -80,6 +87,11 @@ impl Shared {
     /// The waker of the thread that serves descriptor `number`.
     pub(super) fn waker(&self, number: i32) -> &Waker {
         &self.wakers[&number]
+    }
+
+    /// The descriptor `number`, if it is written to.
+    pub(super) fn sink(&self, number: i32) -> Option<Own> {
+        self.sinks.iter().find(|own| own.number == number).copied()
     }
 
     /// Wakes that thread, if there is one.

@@ -1,5 +1,7 @@
 //! Writes what a command elsewhere has written to one of this process's descriptors.
 
+use std::sync::MutexGuard;
+
 use nix::{
     errno::Errno,
     poll::PollFlags,
@@ -8,7 +10,7 @@ use nix::{
 
 use super::{
     descriptors::{Kind, Own},
-    shared::Shared,
+    shared::{Shared, State},
 };
 use crate::{
     client::exec::say,
@@ -62,12 +64,27 @@ pub(super) fn run(shared: &Shared, own: Own) {
             }
         }
     }
-    shared.state().session.close(number, 0);
+    conclude(shared, own, shared.state());
+    // A command that writes on is to hear that nobody reads it.
     shared.changed.notify_all();
+}
+
+/// Nothing more is written to `own`. The agent need not hear of it at once when it was the command
+/// that has ended it.
+pub(super) fn conclude(shared: &Shared, own: Own, mut state: MutexGuard<'_, State>) {
+    let is_first = state.session.close(own.number, 0);
+    // Before that, the main thread has nothing to wait for.
+    let is_waited_for = state.is_over;
+    drop(state);
+    if !is_first {
+        return;
+    }
     // Whoever reads finds the end when the command ends it, not when this process does. What
     // redirector itself has to say needs standard error.
-    if own.kind == Kind::Other && number != libc::STDERR_FILENO {
-        let _closed = close(number);
+    if own.kind == Kind::Other && own.number != libc::STDERR_FILENO {
+        let _closed = close(own.number);
     }
-    shared.main.wake();
+    if is_waited_for {
+        shared.main.wake();
+    }
 }

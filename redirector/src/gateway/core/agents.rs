@@ -51,11 +51,13 @@ impl Core {
         let Some(live) = self.live.get_mut(&job) else { return };
         live.set_agent(Some(agent.clone()));
         let (given, at) = (live.given.clone(), Timestamp::now());
-        let can_begin = live.can_begin();
+        let (can_begin, is_detached) = (live.can_begin(), live.is_detached());
         self.journal.write(Write::Start { job, node: name.clone(), agent: Some(agent), given, at });
         self.tell_followers(job, at, || What::Started);
         if can_begin {
             self.assigned.push(job);
+        }
+        if is_detached {
             self.was_assigned(job);
         } else {
             self.say_placed(job);

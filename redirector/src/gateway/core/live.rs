@@ -57,6 +57,8 @@ pub(super) enum Runner {
         lease: Option<Lease>,
         /// The agent that runs the command in the client's stead, on another node.
         placed: Option<Placed>,
+        /// What the client has inherited, once it has said so for an attempt.
+        beginning: Option<Box<Beginning>>,
     },
     /// A process that knows nothing of it: the root of a session.
     Root { process: i32 },
@@ -76,14 +78,11 @@ pub(super) enum Fetching {
 }
 
 /// A command that an agent runs for a client.
-#[derive(Default)]
 pub(super) struct Placed {
     /// The agent.
     pub agent: String,
     /// The agent was told to run it, or a gateway before this one may have told it.
     pub may_run: bool,
-    /// What the client has inherited, once it has said so.
-    pub beginning: Option<Box<Beginning>>,
 }
 
 /// Why a job is ended before its time.
@@ -176,8 +175,7 @@ impl Live {
         match &mut self.runner {
             Runner::Agent { instance } => *instance = agent,
             Runner::Client { placed, .. } => {
-                let beginning = placed.take().and_then(|placed| placed.beginning);
-                *placed = agent.map(|agent| Placed { agent, may_run: false, beginning });
+                *placed = agent.map(|agent| Placed { agent, may_run: false });
             }
             Runner::Root { .. } => {}
         }
@@ -196,7 +194,9 @@ impl Live {
     /// What its client has inherited, if an agent is to run it and the client has said so.
     pub(super) fn beginning(&self) -> Option<&Beginning> {
         match &self.runner {
-            Runner::Client { placed: Some(placed), .. } => placed.beginning.as_deref(),
+            Runner::Client { placed: Some(_), beginning, .. } => {
+                beginning.as_deref().filter(|it| it.attempt == self.attempt)
+            }
             _ => None,
         }
     }

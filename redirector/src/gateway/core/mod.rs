@@ -246,7 +246,9 @@ impl Core {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Submit { submission, lease, reply } => self.submit(*submission, &lease, reply),
+            Message::Submit { submission, beginning, lease, reply } => {
+                self.submit(*submission, beginning, &lease, reply);
+            }
             Message::Resume { resumption, lease, reply } => self.resume(resumption, &lease, reply),
             Message::Finished { job, lease, finished } => self.finished(job, lease, finished),
             Message::LeaseClosed { job, lease } => self.lease_closed(job, lease),

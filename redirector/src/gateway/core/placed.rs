@@ -4,6 +4,9 @@
 //!   Placed ─► client ─► Begin ─► assigned ─ after the commit ─► Start ─► … Ended ─► client
 //!                 └══ attach ══ channel ══ agent: the bytes of its descriptors
 //! ```
+//!
+//! A client that asks for certain nodes says `Begin` together with its submission: a round trip
+//! less for a command that starts at once.
 
 use super::{
     Core,
@@ -40,15 +43,15 @@ impl Core {
     /// The client of a job that was placed elsewhere says what it has inherited.
     pub(super) fn begin(&mut self, job: JobId, lease: LeaseId, beginning: Box<Beginning>) {
         let Some(live) = self.live.get_mut(&job) else { return };
-        if live.lease().is_none_or(|own| own.id != lease)
-            || live.state != State::Running
-            || live.attempt != beginning.attempt
-        {
+        if live.lease().is_none_or(|own| own.id != lease) {
             return;
         }
-        let Runner::Client { placed: Some(placed), .. } = &mut live.runner else { return };
-        placed.beginning = Some(beginning);
-        self.assigned.push(job);
+        let Runner::Client { beginning: said, .. } = &mut live.runner else { return };
+        *said = Some(beginning);
+        // One that is not placed yet begins when it is.
+        if live.state == State::Running && live.can_begin() {
+            self.assigned.push(job);
+        }
     }
 
     /// The way to the agent that runs a job.

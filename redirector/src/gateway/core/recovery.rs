@@ -69,8 +69,8 @@ impl Core {
             _ if is_detached => Runner::Agent { instance: agent },
             Kind::Session => Runner::Root { process },
             _ => {
-                let placed = agent.map(|agent| Placed { agent, may_run: true, beginning: None });
-                Runner::Client { process, lease: None, placed }
+                let placed = agent.map(|agent| Placed { agent, may_run: true });
+                Runner::Client { process, lease: None, placed, beginning: None }
             }
         };
         let need = match kind {

@@ -15,7 +15,7 @@ use crate::{
         whitelists,
     },
     model::{Given, JobId, Kind, Resources, Spec, State, Text, Timestamp},
-    protocol::{GatewayMessage, PipeEnd, Resumption, Stage, Submission},
+    protocol::{Beginning, GatewayMessage, PipeEnd, Resumption, Stage, Submission},
     store::{NewJob, Write},
 };
 
@@ -31,12 +31,17 @@ impl Core {
     pub(super) fn submit(
         &mut self,
         submission: Submission,
+        beginning: Option<Box<Beginning>>,
         lease: &Lease,
         reply: Reply<Result<JobId, Failure>>,
     ) {
         if let Some(&job) = self.keys.get(&submission.key) {
             // The client did not hear that its job was accepted, and asks again.
-            return self.accept_again(job, lease, reply);
+            self.accept_again(job, lease, reply);
+            if let Some(beginning) = beginning {
+                self.begin(job, lease.id, beginning);
+            }
+            return;
         }
         let Submission { key, mut spec, environment, run, token, pipes, whitelists, sequential } =
             submission;
@@ -56,8 +61,8 @@ impl Core {
         spec.sequential |= sequential;
         let run = place.run.unwrap_or(job);
         let request = self.request(&spec, place.spawned_by, &pipes, run);
-        let runner =
-            Runner::Client { process: lease.client_pid, lease: Some(lease.clone()), placed: None };
+        let (process, own_lease) = (lease.client_pid, Some(lease.clone()));
+        let runner = Runner::Client { process, lease: own_lease, placed: None, beginning };
         let need = self.need_of(&spec);
         self.live.insert(
             job,
