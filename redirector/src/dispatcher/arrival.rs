@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::{
     Action, Candidates, Dispatcher, End, Holds, Refusal, Request, Timestamp,
     asks::Ask,
-    job::{Job, State},
+    job::{Job, Near, State},
     load::Load,
     pieces::Indices,
     pipes::{self, Joint},
@@ -198,7 +198,7 @@ impl Dispatcher {
             ask: self.asks.add(ask),
             children: self.strays.remove(&id).unwrap_or(0),
             holds: request.holds,
-            near: request.near,
+            near: Near::new(request.near),
         };
         self.jobs.insert(id, job);
     }
@@ -219,11 +219,11 @@ impl Dispatcher {
             if let Some(job) = self.jobs.get_mut(id)
                 && !job.ends.iter().any(|(known, _)| *known == joint)
             {
-                job.ends.push((joint, end));
-                self.pipes.attach(id, &vec![(joint, end)]);
+                job.ends.push(joint, end);
+                self.pipes.attach(id, &[(joint, end)]);
             }
         }
-        self.regroup_at(&vec![(joint, End::Write)]);
+        self.regroup_at(&[(joint, End::Write)]);
         self.refresh_standings(a);
     }
 }

@@ -1,9 +1,9 @@
 //! How a job gets out: it has ended, is cancelled or refused, or was lost with its node.
 
 use super::{
-    Dispatcher,
+    Dispatcher, End,
     job::{Standing, State},
-    pipes::{self, Ends},
+    pipes::{self, Joint},
 };
 use crate::model::JobId;
 
@@ -70,7 +70,7 @@ impl Dispatcher {
     }
 
     /// The jobs that these pipes join.
-    fn partners(&self, ends: &Ends) -> Vec<JobId> {
+    fn partners(&self, ends: &[(Joint, End)]) -> Vec<JobId> {
         let joints = ends.iter().filter_map(|(joint, _)| self.pipes.joined(*joint));
         let mut partners = joints.flat_map(pipes::Members::all).collect::<Vec<_>>();
         partners.sort_unstable();

@@ -21,7 +21,7 @@ use super::{
     hasher::FastMap,
     job::State,
     nodes::NodeIndex,
-    pipes::{Ends, Joint},
+    pipes::Joint,
     placement::{feasible, together},
     queue::{LineIndex, NewLine, Place, Urgency},
     sites::Site,
@@ -66,7 +66,7 @@ impl Served {
 impl Dispatcher {
     /// `job` and all jobs joined to it by pipes.
     pub(super) fn gang_of(&self, job: JobId) -> Vec<JobId> {
-        self.pipes.gang(job, |member| Some(&self.jobs.get(member)?.ends), |_| true)
+        self.pipes.gang(job, |member| Some(&*self.jobs.get(member)?.ends), |_| true)
     }
 
     /// The jobs of the unit that this job leads.
@@ -120,14 +120,14 @@ impl Dispatcher {
         if self.reservation.as_ref().is_some_and(|reservation| reservation.unit == unit) {
             self.release_reservation();
         }
-        self.queue.remove(unit, line);
-        if !self.gangs.is_empty() {
+        if self.queue[line].is_of_gangs() {
             self.gangs.remove(&unit.job);
         }
+        self.queue.remove(unit, line);
     }
 
     /// Forms anew the units at pipes where a job has come, gone or started.
-    pub(super) fn regroup_at(&mut self, ends: &Ends) {
+    pub(super) fn regroup_at(&mut self, ends: &[(Joint, End)]) {
         let mut affected = Vec::new();
         for &(joint, _) in ends {
             let Some(members) = self.pipes.members(joint) else { continue };
@@ -171,7 +171,7 @@ impl Dispatcher {
             {
                 to_visit.extend(members.iter().filter(|member| !jobs.contains(member)));
             }
-            for &(joint, _) in &job.ends {
+            for &(joint, _) in &*job.ends {
                 if served.contains_key(&joint) {
                     continue;
                 }
@@ -203,7 +203,7 @@ impl Dispatcher {
             });
             let Some(next) = needed.min_by_key(|&job| self.jobs[job].place) else { break };
             let starts = self.has_place_to_join(next);
-            for (joint, end) in &self.jobs[next].ends {
+            for (joint, end) in &*self.jobs[next].ends {
                 let served = served.entry(*joint).or_default();
                 served.claimed = true;
                 if starts {
@@ -214,7 +214,7 @@ impl Dispatcher {
             self.enqueue(vec![next], Urgency::JoinsRunning);
         }
         while let Some(&first) = jobs.first() {
-            let ends_of = |job: JobId| Some(&self.jobs.get(job)?.ends);
+            let ends_of = |job: JobId| Some(&*self.jobs.get(job)?.ends);
             let unit = self.pipes.gang(first, ends_of, |joint| {
                 served.get(&joint).is_some_and(|served| served.nowhere())
             });
@@ -261,7 +261,7 @@ impl Dispatcher {
         let open = || beside.iter().copied().filter(|&node| self.nodes[node].is_open());
         let has_room = |node: &NodeIndex| self.nodes[*node].has_room_for(std::slice::from_ref(ask));
         let has_slot = |node| ask.load.slots <= self.nodes[node].free().slots;
-        let near = self.jobs[job].near.iter().flat_map(|names| names.iter());
+        let near = self.jobs[job].near.names().into_iter().flatten();
         let near = near.filter_map(|name| self.nodes.find(name));
         let near = near.filter(|&node| self.nodes.allows(ask.site, node));
         let candidates = self.nodes.listed(&ask.site).unwrap_or_default().iter().copied();

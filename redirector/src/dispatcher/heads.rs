@@ -20,9 +20,8 @@
 //!     8 cpus   2 cpus   4 cpus   1 cpu
 //! ```
 
-use std::{collections::BTreeMap, ops::Bound};
-
 use super::{
+    blocks::Blocks,
     hasher::FastMap,
     load::Load,
     queue::{LineIndex, Place},
@@ -41,8 +40,7 @@ struct Branch {
 }
 
 impl Branch {
-    const EMPTY: Self =
-        Self { first: Place::LAST, line: LineIndex::new(u32::MAX as usize), need: Load::MOST };
+    const EMPTY: Self = Self { first: Place::LAST, line: LineIndex::LAST, need: Load::MOST };
 
     fn or(&self, other: &Self) -> Self {
         let earlier = if other.first < self.first { other } else { self };
@@ -60,13 +58,14 @@ impl Branch {
 #[derive(Debug)]
 struct Group {
     need: Load,
-    heads: BTreeMap<Place, LineIndex>,
+    /// No two have one place.
+    heads: Blocks<(Place, LineIndex)>,
 }
 
 impl Group {
     fn branch(&self) -> Branch {
-        let first = self.heads.first_key_value();
-        first.map_or(Branch::EMPTY, |(&first, &line)| Branch { first, line, need: self.need })
+        let first = self.heads.first();
+        first.map_or(Branch::EMPTY, |(first, line)| Branch { first, line, need: self.need })
     }
 }
 
@@ -112,10 +111,10 @@ impl Heads {
         };
         let heads = &mut self.groups[group].heads;
         if let Some(before) = before {
-            heads.remove(&before);
+            heads.remove((before, line));
         }
         if let Some(after) = after {
-            heads.insert(after, line);
+            heads.insert((after, line));
         }
         self.publish(group);
     }
@@ -132,7 +131,7 @@ impl Heads {
             self.plant(self.groups.len() + 1);
         }
         let group = self.groups.len();
-        self.groups.push(Group { need, heads: BTreeMap::new() });
+        self.groups.push(Group { need, heads: Blocks::default() });
         self.by_need.insert(need, group);
         if group >= self.leaves {
             self.plant(group + 1);
@@ -185,9 +184,7 @@ impl Heads {
         if at >= self.leaves {
             let found = match after {
                 Some(after) if after >= branch.first => {
-                    let from = (Bound::Excluded(after), Bound::Unbounded);
-                    let mut behind = self.groups[at - self.leaves].heads.range(from);
-                    behind.next().map(|(&head, &line)| (head, line))
+                    self.groups[at - self.leaves].heads.first_behind((after, LineIndex::LAST))
                 }
                 _ => Some((branch.first, branch.line)),
             };

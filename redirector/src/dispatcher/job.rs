@@ -14,8 +14,10 @@ use super::{
 };
 use crate::model::{JobId, NodeName};
 
-/// One job.
+/// One job. Records fill whole lines of the processor's caches, and few of them: one that starts
+/// has not been looked at for long.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Job {
     /// Its own place in the queue; that of its unit may be an earlier one.
     pub(super) place: Place,
@@ -30,10 +32,26 @@ pub(super) struct Job {
     pub(super) state: State,
     pub(super) ask: AskIndex,
     /// Where it had best run.
-    pub(super) near: Option<Arc<[NodeName]>>,
+    pub(super) near: Near,
     /// How many jobs it spawned are queued or running.
     pub(super) children: u32,
     pub(super) holds: Holds,
+}
+
+const _: () = assert!(size_of::<Option<Job>>() == 128, "two lines of 64 bytes");
+
+/// Names of nodes; mostly none.
+#[derive(Debug)]
+pub(super) struct Near(Option<Box<Arc<[NodeName]>>>);
+
+impl Near {
+    pub(super) fn new(names: Option<Arc<[NodeName]>>) -> Self {
+        Self(names.map(Box::new))
+    }
+
+    pub(super) fn names(&self) -> Option<&[NodeName]> {
+        self.0.as_ref().map(|names| &***names)
+    }
 }
 
 /// Where a job is on its way.

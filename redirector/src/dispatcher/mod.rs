@@ -60,6 +60,7 @@
 
 mod arrival;
 mod asks;
+mod blocks;
 mod candidates;
 mod departure;
 mod eligibility;

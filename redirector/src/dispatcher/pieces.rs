@@ -16,16 +16,16 @@ use crate::model::Amount;
 const WHOLE: u64 = Amount::ONE.0;
 
 /// Which pieces a job was given, by the slot of the pool: whole ones first, then the one of which
-/// it has a part. Nearly all jobs have none.
+/// it has a part. Nearly all jobs have none: so it is a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Indices(Option<Box<[PoolIndices]>>);
+pub(super) struct Indices(Option<Box<Vec<PoolIndices>>>);
 
 /// A slot, and which pieces of the pool in it.
 type PoolIndices = (usize, Vec<u32>);
 
 impl Indices {
     pub(super) fn new(indices: Vec<PoolIndices>) -> Self {
-        Self((!indices.is_empty()).then(|| indices.into()))
+        Self((!indices.is_empty()).then(|| Box::new(indices)))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PoolIndices> {

@@ -16,22 +16,40 @@ pub(super) enum Joint {
     Link(JobId, JobId),
 }
 
-/// The open ends a job has.
-pub(super) type Ends = Vec<(Joint, End)>;
+/// The open ends a job has. Nearly all jobs have none: so it is a pointer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends(Option<Box<Vec<(Joint, End)>>>);
+
+impl Ends {
+    pub(super) fn push(&mut self, joint: Joint, end: End) {
+        self.0.get_or_insert_default().push((joint, end));
+    }
+}
+
+impl From<Vec<(Joint, End)>> for Ends {
+    fn from(ends: Vec<(Joint, End)>) -> Self {
+        Self((!ends.is_empty()).then(|| Box::new(ends)))
+    }
+}
+
+impl std::ops::Deref for Ends {
+    type Target = [(Joint, End)];
+
+    fn deref(&self) -> &[(Joint, End)] {
+        self.0.as_ref().map_or(&[], |ends| ends.as_slice())
+    }
+}
 
 /// The ends of the pipes that can make a job wait for another. A job that has both ends of one
 /// pipe open uses it as a store (the jobserver of make), not as a stream.
 pub(super) fn stream_ends(mut pipes: Vec<(PipeId, End)>) -> Ends {
     if pipes.is_empty() {
-        return Vec::new();
+        return Ends::default();
     }
     pipes.sort_unstable();
     pipes.dedup();
-    pipes
-        .chunk_by(|(a, _), (b, _)| a == b)
-        .filter(|ends| ends.len() == 1)
-        .map(|ends| (Joint::Pipe(ends[0].0), ends[0].1))
-        .collect()
+    let streams = pipes.chunk_by(|(a, _), (b, _)| a == b).filter(|ends| ends.len() == 1);
+    streams.map(|ends| (Joint::Pipe(ends[0].0), ends[0].1)).collect::<Vec<_>>().into()
 }
 
 /// Who has which end of what open.
@@ -74,7 +92,7 @@ impl Members {
 }
 
 impl Pipes {
-    pub(super) fn attach(&mut self, job: JobId, ends: &Ends) {
+    pub(super) fn attach(&mut self, job: JobId, ends: &[(Joint, End)]) {
         for &(joint, end) in ends {
             let jobs = self.joints.entry(joint).or_default().at_mut(end);
             if !jobs.contains(&job) {
@@ -83,7 +101,7 @@ impl Pipes {
         }
     }
 
-    pub(super) fn detach(&mut self, job: JobId, ends: &Ends) {
+    pub(super) fn detach(&mut self, job: JobId, ends: &[(Joint, End)]) {
         for &(joint, end) in ends {
             let Some(members) = self.joints.get_mut(&joint) else { continue };
             members.at_mut(end).retain(|&other| other != job);
@@ -108,14 +126,14 @@ impl Pipes {
     pub(super) fn gang<'a>(
         &self,
         job: JobId,
-        ends_of: impl Fn(JobId) -> Option<&'a Ends>,
+        ends_of: impl Fn(JobId) -> Option<&'a [(Joint, End)]>,
         follow: impl Fn(Joint) -> bool,
     ) -> Vec<JobId> {
         let mut gang = vec![job];
         let mut followed = Vec::<Joint>::new();
         let mut visited = 0;
         while visited < gang.len() {
-            for &(joint, _) in ends_of(gang[visited]).into_iter().flatten() {
+            for &(joint, _) in ends_of(gang[visited]).unwrap_or_default() {
                 if followed.contains(&joint) {
                     continue;
                 }

@@ -8,7 +8,7 @@ use super::{
     load::Load,
     nodes::{NodeIndex, Nodes},
     pieces::Indices,
-    queue::Place,
+    queue::{LineIndex, Place},
 };
 use crate::model::JobId;
 
@@ -37,14 +37,15 @@ pub(super) struct Wanted<'a> {
 
 impl Dispatcher {
     /// The nodes near each member of a unit; empty if none of them has such.
-    pub(super) fn near(&self, unit: Place) -> Vec<Vec<NodeIndex>> {
+    pub(super) fn near(&self, unit: Place, line: LineIndex) -> Vec<Vec<NodeIndex>> {
         let near = |job: &JobId| {
-            let names = self.jobs[*job].near.iter().flat_map(|names| names.iter());
+            let names = self.jobs[*job].near.names().into_iter().flatten();
             names.filter_map(|name| self.nodes.find(name)).collect()
         };
-        let has_near = |job: &JobId| self.jobs[*job].near.is_some();
+        let has_near = |job: &JobId| self.jobs[*job].near.names().is_some();
         let single = [unit.job];
-        let gang = if self.gangs.is_empty() { None } else { self.gangs.get(&unit.job) };
+        let is_gang = self.queue[line].is_of_gangs();
+        let gang = if is_gang { self.gangs.get(&unit.job) } else { None };
         let members = gang.map_or(&single[..], Vec::as_slice);
         if members.iter().any(has_near) { members.iter().map(near).collect() } else { Vec::new() }
     }

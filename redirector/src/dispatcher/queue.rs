@@ -15,6 +15,7 @@ use std::{cmp::Reverse, collections::BTreeSet, sync::Arc};
 
 use super::{
     asks::{Ask, AskIndex},
+    blocks::Blocks,
     hasher::FastMap,
     heads::Heads,
     load::Load,
@@ -63,6 +64,9 @@ pub(super) enum Urgency {
 pub(super) struct LineIndex(u32);
 
 impl LineIndex {
+    /// Behind all that there are.
+    pub(super) const LAST: Self = Self(u32::MAX);
+
     pub(super) const fn new(position: usize) -> Self {
         Self(position as u32)
     }
@@ -79,15 +83,13 @@ pub(super) struct Line {
     pub(super) asks: Arc<[Ask]>,
     /// The same by position.
     key: Box<[AskIndex]>,
-    /// The least that any member asks for, pool by pool.
-    pub(super) least: Load,
     /// A node with less is of no use, unless the line's unit is the first of all.
     need: Load,
     /// All members have time limits.
     is_limited: bool,
     /// Some node could run every member, were it idle. Other lines are passed over.
     feasible: bool,
-    units: BTreeSet<Place>,
+    units: Blocks<Place>,
 }
 
 impl Line {
@@ -107,13 +109,23 @@ impl Line {
         self.feasible
     }
 
+    /// The least that any member asks for, pool by pool.
+    pub(super) fn least(&self) -> Load {
+        least(&self.asks)
+    }
+
+    /// Its units are gangs, all of as many members.
+    pub(super) fn is_of_gangs(&self) -> bool {
+        self.asks.len() > 1
+    }
+
     fn is_choosy(&self) -> bool {
         self.asks.iter().any(|ask| ask.load.supervisors > 0 || ask.site != Site::Any)
     }
 
     /// Its units, the first of them first.
     pub(super) fn units(&self) -> impl Iterator<Item = Place> {
-        self.units.iter().copied()
+        self.units.iter()
     }
 }
 
@@ -148,6 +160,10 @@ pub(super) struct Room {
     pub(super) free: Load,
     /// To those behind the first in the queue that may run for any time.
     pub(super) to_overtake: Load,
+}
+
+fn least(asks: &[Ask]) -> Load {
+    asks.iter().map(|ask| ask.load).reduce(Load::min).unwrap_or_default()
 }
 
 fn earlier(
@@ -211,7 +227,7 @@ impl Queue {
 
     /// Takes a unit out of its line.
     pub(super) fn remove(&mut self, place: Place, index: LineIndex) {
-        self.edit(index, |units| units.remove(&place));
+        self.edit(index, |units| units.remove(place));
         if self[index].units.is_empty() {
             let line = self.lines[index.get()].take().expect("it was just looked at");
             self.by_asks.remove(&line.key);
@@ -227,7 +243,7 @@ impl Queue {
 
     /// Whether this is the first unit of its line.
     pub(super) fn leads_its_line(&self, place: Place, index: LineIndex) -> bool {
-        self[index].units.first() == Some(&place)
+        self[index].units.first() == Some(place)
     }
 
     /// The first head behind `after` to which a node, of these sets, with that room can be of use.
@@ -254,7 +270,7 @@ impl Queue {
             if self[index].feasible != is_feasible {
                 let line = self.line_mut(index);
                 line.feasible = is_feasible;
-                let head = line.units.first().copied();
+                let head = line.units.first();
                 let (before, after) = if is_feasible { (None, head) } else { (head, None) };
                 self.replace_head(index, before, after);
             }
@@ -284,12 +300,11 @@ impl Queue {
             self.lines.push(None);
             LineIndex::new(self.lines.len() - 1)
         });
-        let least = asks.iter().map(|ask| ask.load).reduce(Load::min).unwrap_or_default();
-        let need = together.unwrap_or(least);
+        let need = together.unwrap_or_else(|| least(&asks));
         let is_limited = asks.iter().all(|ask| ask.time_limit.is_some());
         let key = Box::<[AskIndex]>::from(key);
         self.by_asks.insert(key.clone(), index);
-        let line = Line { asks, key, least, need, is_limited, feasible, units: BTreeSet::new() };
+        let line = Line { asks, key, need, is_limited, feasible, units: Blocks::default() };
         if line.is_choosy() {
             self.choosy.insert(index);
         }
@@ -298,11 +313,11 @@ impl Queue {
     }
 
     /// Changes a line and, if that gives it another head, its position among the lines.
-    fn edit(&mut self, index: LineIndex, edit: impl FnOnce(&mut BTreeSet<Place>) -> bool) {
+    fn edit(&mut self, index: LineIndex, edit: impl FnOnce(&mut Blocks<Place>)) {
         let line = self.line_mut(index);
-        let before = line.units.first().copied();
+        let before = line.units.first();
         edit(&mut line.units);
-        let after = line.units.first().copied();
+        let after = line.units.first();
         if line.feasible && after != before {
             self.replace_head(index, before, after);
         }

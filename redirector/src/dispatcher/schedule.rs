@@ -48,7 +48,7 @@ impl Dispatcher {
         while self.nodes[node].is_open()
             && let Some((unit, line)) = self.queue.head()
             && (unit.urgency == Urgency::JoinsRunning
-                || self.queue[line].least.fits_in(&self.nodes[node].free()))
+                || self.queue[line].least().fits_in(&self.nodes[node].free()))
             && self.try_start(unit, line, Some(node), now, actions)
         {}
         let mut after = None;
@@ -97,7 +97,7 @@ impl Dispatcher {
         actions: &mut Vec<Action>,
     ) -> bool {
         let asks = Arc::clone(&self.queue[line].asks);
-        let near = self.near(unit);
+        let near = self.near(unit, line);
         let wanted = Wanted { asks: &asks, near: &near, only };
         let nodes = if unit.urgency == Urgency::JoinsRunning {
             self.place_joiner(unit.job, &asks[0]).map(|node| vec![node])
