@@ -52,8 +52,8 @@ pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error
 }
 
 /// Starts this program with `arguments` as a process that inherits nothing but the standard
-/// descriptors and this program's settings, in the directory `/`.
-pub(crate) fn launch(arguments: &[&str]) -> Result<(), Error> {
+/// descriptors and this program's settings, in the directory `/`, after `adjust` has seen to it.
+pub(crate) fn launch(arguments: &[&str], adjust: impl FnOnce(&mut Command)) -> Result<(), Error> {
     crate::inherited::close();
     crate::open_files::restore();
     let program = env::current_exe().map_err(failed("find the redirector program"))?;
@@ -68,6 +68,7 @@ pub(crate) fn launch(arguments: &[&str]) -> Result<(), Error> {
         }
     }
     before::restore(&mut command);
+    adjust(&mut command);
     command.spawn().map_err(failed(format!("run {}", program.display())))?;
     Ok(())
 }

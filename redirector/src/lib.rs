@@ -27,6 +27,7 @@ pub mod doctor;
 pub mod engine;
 pub mod gateway;
 mod growing;
+pub mod huge_pages;
 mod inherited;
 mod lines;
 pub mod mapfile;

@@ -36,7 +36,7 @@ pub(crate) fn record(session: &Session, id: &str) -> Value {
 
 /// Submits a job that lives until it is given an order; the listener's name must be new.
 #[track_caller]
-fn submit_witness(session: &Session, name: &str, options: &[&str]) -> (String, Witness) {
+pub(crate) fn submit_witness(session: &Session, name: &str, options: &[&str]) -> (String, Witness) {
     let listener = Listener::new(&session.directory(), name);
     let id = submit(session, &[options, &["--", "witness", listener.path()]].concat());
     (id, listener.accept())

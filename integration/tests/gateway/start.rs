@@ -10,7 +10,10 @@ use std::{
 use integration::{Session, Watched, Way, begin, finish};
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
-use crate::support::{SYSTEM_FAILURE, assert_says, log};
+use crate::{
+    detached::{submit_command, submit_witness},
+    support::{SYSTEM_FAILURE, assert_says, log, until},
+};
 
 #[test]
 fn fifty_clients_at_once_start_one_gateway() {
@@ -105,6 +108,52 @@ fn the_gateway_inherits_nothing_of_the_pipeline() {
             || target.starts_with(session.home().to_str().expect("plain"));
         assert!(!foreign, "the gateway holds {target}");
     }
+}
+
+/// The values of a variable of processes.
+fn large_pages_of(processes: &[&Watched]) -> Vec<Option<String>> {
+    let value = |process: &&Watched| {
+        let environment = read(process, "environ");
+        let value = |entry: &str| entry.strip_prefix("GLIBC_TUNABLES=").map(str::to_owned);
+        environment.split('\0').find_map(value)
+    };
+    processes.iter().map(value).collect()
+}
+
+#[test]
+fn the_gateway_alone_uses_large_pages() {
+    let session = Session::new("");
+    let (_, mut job) = submit_witness(&session, "job", &[]);
+    let agent = session.agent_if_running().expect("it runs the job");
+    let job_process = Watched::new(job.pid().as_raw()).expect("it waits for an order");
+    assert_eq!(
+        large_pages_of(&[&session.gateway(), &agent, &job_process]),
+        [Some("glibc.malloc.hugetlb=1".to_owned()), None, None]
+    );
+    job.order("exit 0");
+}
+
+#[test]
+fn what_somebody_has_set_for_the_c_library_stays() {
+    let session = Session::new("");
+    let mut submit = submit_command(&session, &["--", "true"]);
+    finish(submit.env("GLIBC_TUNABLES", "glibc.malloc.perturb=0")).expect_success("submit");
+    let set = Some("glibc.malloc.perturb=0".to_owned());
+    assert_eq!(large_pages_of(&[&session.gateway()]), [set]);
+}
+
+/// One that a person starts begins anew as the same process.
+#[test]
+fn a_gateway_in_the_foreground_uses_large_pages_too() {
+    let session = Session::new("");
+    let mut serve = session.redirector(["serve"]);
+    let mut serve = serve.spawn().expect("it is built");
+    until("it listens", || session.gateway_if_running().is_some());
+    let gateway = session.gateway();
+    assert_eq!(gateway.pid().as_raw().cast_unsigned(), serve.id());
+    assert_eq!(large_pages_of(&[&gateway]), [Some("glibc.malloc.hugetlb=1".to_owned())]);
+    session.ask(["stop"]).expect_success("stop");
+    assert!(serve.wait().expect("it is a child").success());
 }
 
 #[test]

@@ -65,7 +65,11 @@ fn ssh_of(gateway: &Watched) -> Option<Watched> {
 fn ssh_killed() {
     let Some(cluster) = Cluster::start(1, WHITELIST) else { return };
     stream_during(&cluster, || {
-        ssh_of(&cluster.session().gateway()).expect("a host is reached by ssh").kill();
+        let ssh = ssh_of(&cluster.session().gateway()).expect("a host is reached by ssh");
+        let environment = std::fs::read(format!("/proc/{}/environ", ssh.pid())).expect("it lives");
+        let environment = String::from_utf8_lossy(&environment);
+        assert!(!environment.contains("GLIBC_TUNABLES"), "the gateway's own: {environment}");
+        ssh.kill();
     });
 }
 

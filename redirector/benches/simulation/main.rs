@@ -18,12 +18,16 @@ mod cost;
 mod work;
 
 fn main() {
+    // As the gateway does; 'GLIBC_TUNABLES=' in the environment shows how it is without.
+    redirector::huge_pages::use_here();
     // 'cargo test --benches' only wants to know whether this runs.
     let is_test = std::env::args().any(|argument| argument == "--test");
     let row = std::env::args().filter_map(|argument| argument.parse().ok()).collect::<Vec<_>>();
     if let [queued, nodes, lists, decisions] = row[..] {
         cost::print_header();
-        cost::measure(&cost::Row { queued, nodes, lists }, decisions);
+        let mut row = cost::Measured::new(cost::Row { queued, nodes, lists });
+        row.measure(decisions);
+        row.print();
         return;
     }
     let (jobs, nodes) = if is_test { (20_000, 200) } else { (1_000_000, 10_000) };

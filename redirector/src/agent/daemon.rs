@@ -48,10 +48,11 @@ pub enum Gateways {
 /// Starts the agent as a process that has nothing to do with this one's, on the same
 /// standard output and error: it says on them whether it listens, then closes them.
 pub fn launch(gateways: Gateways) -> Result<(), Error> {
-    Ok(detached::launch(match gateways {
+    let arguments: &[&str] = match gateways {
         Gateways::Here => &["agent", "--detached"],
         Gateways::Elsewhere => &["agent", "--detached", "--remote"],
-    })?)
+    };
+    Ok(detached::launch(arguments, |_| ())?)
 }
 
 /// Serves `gateways` until one tells it to leave or there is nothing left to do.

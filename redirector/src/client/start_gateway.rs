@@ -191,6 +191,7 @@ fn start(service: Service, state: &StateDirectory, lock: &File) -> Result<(), Er
         launcher.env("REDIRECTOR_CONFIG", file);
     }
     crate::open_files::hand_on(&mut launcher);
+    crate::huge_pages::keep_from(&mut launcher);
     let mut launcher = launcher.spawn().map_err(failed(&format!("run {}", program.display())))?;
     let deadline = Instant::now() + PATIENCE;
     let said = launcher.stdout.take().map_or(Ok(String::new()), |pipe| read_until(pipe, deadline));

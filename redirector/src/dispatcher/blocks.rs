@@ -94,12 +94,12 @@ impl<T: Ord + Copy> Blocks<T> {
         };
         if let Some(at) = next.checked_sub(1) {
             let block = &mut self.more[at].1;
-            remove_from(block, old);
+            remove_from(block, &old);
             if block.is_empty() {
                 self.more.remove(at);
             }
         } else {
-            remove_from(&mut self.first, old);
+            remove_from(&mut self.first, &old);
         }
         if self.first.is_empty()
             && let Some((_, block)) = self.more.pop_front()
@@ -109,8 +109,8 @@ impl<T: Ord + Copy> Blocks<T> {
     }
 }
 
-fn remove_from<T: Ord>(block: &mut VecDeque<T>, old: T) {
-    if let Ok(position) = block.binary_search(&old) {
+fn remove_from<T: Ord>(block: &mut VecDeque<T>, old: &T) {
+    if let Ok(position) = block.binary_search(old) {
         block.remove(position);
     }
 }

@@ -18,6 +18,7 @@ const WHOLE: u64 = Amount::ONE.0;
 /// Which pieces a job was given, by the slot of the pool: whole ones first, then the one of which
 /// it has a part. Nearly all jobs have none: so it is a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::box_collection, reason = "one word in the record of each job")]
 pub(super) struct Indices(Option<Box<Vec<PoolIndices>>>);
 
 /// A slot, and which pieces of the pool in it.

@@ -18,6 +18,7 @@ pub(super) enum Joint {
 
 /// The open ends a job has. Nearly all jobs have none: so it is a pointer.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::box_collection, reason = "one word in the record of each job")]
 pub(super) struct Ends(Option<Box<Vec<(Joint, End)>>>);
 
 impl Ends {

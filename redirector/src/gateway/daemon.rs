@@ -27,6 +27,7 @@ use super::{
 use crate::{
     config::{self, Config},
     detached::{self, LockError},
+    huge_pages,
     model::NodeName,
     node::Facts,
     place::{self, StateDirectory},
@@ -75,7 +76,7 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
 /// Starts the gateway as a process that has nothing to do with this one's, on the
 /// same standard output and error: it says on them whether it listens, then closes them.
 pub fn launch() -> Result<(), Error> {
-    Ok(detached::launch(&["serve", "--detached"])?)
+    Ok(detached::launch(&["serve", "--detached"], huge_pages::use_in)?)
 }
 
 /// How to serve.
@@ -89,6 +90,9 @@ pub enum Mode {
 
 /// Serves until told to stop or, detached, until there is nothing to do.
 pub fn serve(mode: Mode) -> Result<(), Error> {
+    if mode == Mode::Foreground {
+        huge_pages::use_here();
+    }
     let state = StateDirectory::locate()?;
     state.create()?;
     if mode == Mode::Detached {

@@ -59,7 +59,9 @@ impl Session {
     pub(super) fn start(words: &[String], mark: String) -> Result<Self, Problem> {
         let (program, arguments) = words.split_first().ok_or(Problem::Address)?;
         let no_ssh = |cause| Problem::NoSsh { program: program.clone(), cause };
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        crate::huge_pages::keep_from(command.as_std_mut());
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
