@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write,
-    os::unix::net::UnixListener,
+    os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
 };
 
@@ -137,7 +137,9 @@ fn the_gateway_alone_uses_large_pages() {
 fn what_somebody_has_set_for_the_c_library_stays() {
     let session = Session::new("");
     let mut submit = submit_command(&session, &["--", "true"]);
-    finish(submit.env("GLIBC_TUNABLES", "glibc.malloc.perturb=0")).expect_success("submit");
+    submit.env("GLIBC_TUNABLES", "glibc.malloc.perturb=0");
+    let id = finish(&mut submit).expect_success("submit").text().trim().to_owned();
+    session.ask(["wait", &id]).expect_success("the job");
     let set = Some("glibc.malloc.perturb=0".to_owned());
     assert_eq!(large_pages_of(&[&session.gateway()]), [set]);
 }
@@ -148,7 +150,8 @@ fn a_gateway_in_the_foreground_uses_large_pages_too() {
     let session = Session::new("");
     let mut serve = session.redirector(["serve"]);
     let mut serve = serve.spawn().expect("it is built");
-    until("it listens", || session.gateway_if_running().is_some());
+    let socket = session.state().join("gateway.sock");
+    until("it listens", || UnixStream::connect(&socket).is_ok());
     let gateway = session.gateway();
     assert_eq!(gateway.pid().as_raw().cast_unsigned(), serve.id());
     assert_eq!(large_pages_of(&[&gateway]), [Some("glibc.malloc.hugetlb=1".to_owned())]);
