@@ -2,18 +2,23 @@
 
 use std::{
     io::{self, Cursor},
+    os::{fd::OwnedFd, unix::net},
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::{
+        signal::{Signal, killpg},
+        socket::{setsockopt, sockopt},
+    },
     unistd::Pid,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, BufReader, join},
-    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    net::UnixStream,
+    process::{Child, ChildStderr, Command},
     task::JoinHandle,
     time::timeout,
 };
@@ -22,7 +27,7 @@ use super::{
     bootstrap::Said,
     problem::{Doing, Problem, diagnose, said},
 };
-use crate::stdio::pipe;
+use crate::stdio::LARGEST_PIECE;
 
 /// Bytes that are read from ssh at once.
 const BUFFER: usize = 64 << 10;
@@ -47,8 +52,8 @@ pub(super) enum Line {
 /// ssh before the agent has its connection.
 pub(super) struct Session {
     process: Process,
-    writer: ChildStdin,
-    reader: BufReader<ChildStdout>,
+    writer: UnixStream,
+    reader: BufReader<UnixStream>,
     mark: String,
     printed: Vec<u8>,
     noise: usize,
@@ -59,24 +64,25 @@ impl Session {
     pub(super) fn start(words: &[String], mark: String) -> Result<Self, Problem> {
         let (program, arguments) = words.split_first().ok_or(Problem::Address)?;
         let no_ssh = |cause| Problem::NoSsh { program: program.clone(), cause };
+        let (writer, input) = socket_pair().map_err(no_ssh)?;
+        let (reader, output) = socket_pair().map_err(no_ssh)?;
         let mut command = Command::new(program);
         crate::huge_pages::keep_from(command.as_std_mut());
         let mut child = command
             .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdin(input)
+            .stdout(output)
             .stderr(Stdio::piped())
             // What is typed at the gateway's terminal is no business of ssh's.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(no_ssh)?;
-        let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(writer), Some(output), Some(errors)) = taken else {
-            return Err(no_ssh(io::Error::other("it has no standard descriptors")));
+        let Some(errors) = child.stderr.take() else {
+            return Err(no_ssh(io::Error::other("it has no standard error")));
         };
         let process = Process::new(child, errors);
-        let reader = BufReader::with_capacity(BUFFER, output);
+        let reader = BufReader::with_capacity(BUFFER, reader);
         Ok(Self { process, writer, reader, mark, printed: Vec::new(), noise: 0 })
     }
 
@@ -103,7 +109,7 @@ impl Session {
         }
     }
 
-    pub(super) const fn writer(&mut self) -> &mut ChildStdin {
+    pub(super) const fn writer(&mut self) -> &mut UnixStream {
         &mut self.writer
     }
 
@@ -125,16 +131,28 @@ impl Session {
     /// The agent has it: what follows is between the two.
     pub(super) fn into_connection(self, copied_to: Option<String>) -> Connection {
         let Self { process, reader, writer, .. } = self;
-        pipe::enlarge(reader.get_ref());
-        pipe::enlarge(&writer);
         Connection { reader, writer, process, copied_to }
     }
 }
 
+/// This side's end, and what ssh gets. Only one direction is used: a pipe in all but what it costs.
+///
+/// ssh moves some 20 KiB at a time. A pipe that is full wakes its writer for each of them, a socket
+/// only when it is three quarters empty, and it takes fewer allocations for as many bytes.
+fn socket_pair() -> io::Result<(UnixStream, Stdio)> {
+    let (own, other) = net::UnixStream::pair()?;
+    for end in [&own, &other] {
+        // Where that is not allowed, it stays as it is.
+        let _room = setsockopt(end, sockopt::SndBuf, &LARGEST_PIECE);
+    }
+    own.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(own)?, Stdio::from(OwnedFd::from(other))))
+}
+
 /// A stream of bytes to the agent on a host. ssh ends when it is dropped.
 pub struct Connection {
-    reader: BufReader<ChildStdout>,
-    writer: ChildStdin,
+    reader: BufReader<UnixStream>,
+    writer: UnixStream,
     process: Process,
     copied_to: Option<String>,
 }
