@@ -24,21 +24,26 @@ use crate::stdio::pipe;
 pub(super) struct Descriptors {
     input: AsyncFd<OwnedFd>,
     output: AsyncFd<OwnedFd>,
+    /// A pipe that gives or takes less than it could is empty or full, so that there is no need to
+    /// ask it again. A terminal gives a line at a time.
+    are_pipes: bool,
 }
 
 impl Descriptors {
     /// Reads from `input` and writes to `output`, which are pipes, sockets or terminals.
     pub(super) fn new(input: OwnedFd, output: OwnedFd) -> io::Result<Self> {
+        let mut are_pipes = true;
         for descriptor in [&input, &output] {
             let flags = OFlag::from_bits_retain(fcntl(descriptor.as_fd(), FcntlArg::F_GETFL)?);
             fcntl(descriptor.as_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-            pipe::enlarge(descriptor);
+            are_pipes &= pipe::enlarge(descriptor);
         }
         // SAFETY: an OwnedFd keeps the same descriptor open for as long as it lives.
         unsafe {
             Ok(Self {
                 input: AsyncFd::register_with_interest(input, Interest::READABLE)?,
                 output: AsyncFd::register_with_interest(output, Interest::WRITABLE)?,
+                are_pipes,
             })
         }
     }
@@ -58,6 +63,10 @@ impl AsyncRead for Descriptors {
             // Otherwise it was not ready after all.
             if let Ok(count) = result {
                 let count = count?;
+                // At the end it is ready for ever.
+                if self.are_pipes && (1..buffer.remaining()).contains(&count) {
+                    ready.clear_ready();
+                }
                 // SAFETY: the kernel has written that many bytes to the beginning.
                 unsafe { buffer.assume_init(count) };
                 buffer.advance(count);
@@ -73,7 +82,7 @@ impl AsyncWrite for Descriptors {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_output(context, |output| write(output, bytes))
+        self.poll_output(context, bytes.len(), |output| write(output, bytes))
     }
 
     fn poll_write_vectored(
@@ -81,7 +90,8 @@ impl AsyncWrite for Descriptors {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_output(context, |output| writev(output, slices))
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        self.poll_output(context, length, |output| writev(output, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -102,11 +112,15 @@ impl Descriptors {
     fn poll_output(
         &self,
         context: &mut Context<'_>,
+        length: usize,
         mut write: impl FnMut(&OwnedFd) -> nix::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             let mut ready = ready!(self.output.poll_write_ready(context))?;
             if let Ok(written) = ready.try_io(|output| repeat(|| write(output.get_ref()))) {
+                if self.are_pipes && written.as_ref().is_ok_and(|count| *count < length) {
+                    ready.clear_ready();
+                }
                 return Poll::Ready(written);
             }
         }
