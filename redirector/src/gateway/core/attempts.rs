@@ -6,7 +6,7 @@ use super::{
     live::{Ending, Live},
 };
 use crate::{
-    dispatcher::{Candidates, Event},
+    dispatcher::Event,
     model::{Cause, JobId, Outcome, Resources, Retries, State, Timestamp, Usage},
     protocol::GatewayMessage,
     store::Write,
@@ -80,13 +80,7 @@ impl Core {
         }
         live.set_agent(None);
         // A node that has just lost it may be the least loaded because it loses everything.
-        if let (Cause::Node, Some(bad), Candidates::Among(nodes)) =
-            (cause, &live.node, &live.request.candidates)
-        {
-            let others = nodes.iter().filter(|node| *node != bad).cloned();
-            live.request.near = Some(others.collect());
-        }
-        live.node = None;
+        live.avoided = live.node.take().filter(|_| cause == Cause::Node);
         live.fetching = None;
         live.staging = None;
         let why = outcome.reason().unwrap_or_else(|| format!("it ended as {outcome}"));

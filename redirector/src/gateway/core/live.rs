@@ -26,6 +26,8 @@ pub(super) struct Live {
     pub need: Option<Arc<Need>>,
     /// Where it was granted its resources.
     pub node: Option<NodeName>,
+    /// What has lost its last attempt: any other node is better.
+    pub avoided: Option<NodeName>,
     /// The number of the attempt that runs or comes next.
     pub attempt: u32,
     /// How often it may still be tried again.
@@ -124,6 +126,7 @@ impl Live {
             runner,
             need: None,
             node: None,
+            avoided: None,
             attempt: 1,
             retries: Retries::default(),
             is_sequential: false,

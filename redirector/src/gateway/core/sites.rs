@@ -233,7 +233,10 @@ impl Core {
             return;
         }
         // Else it would be on its way to a worse place when the best one answers.
-        let awaits_the_best = was_kept_back && is_asked && !need.placement.near.is_empty();
+        let avoided = live.avoided.as_ref();
+        let is_choosy =
+            !need.placement.near.is_empty() || able.iter().all(|it| Some(it) == avoided);
+        let awaits_the_best = was_kept_back && is_asked && is_choosy;
         if able.is_empty() || awaits_the_best {
             self.unsettled.none.insert(job);
             return;
@@ -241,14 +244,15 @@ impl Core {
         if is_asked {
             self.unsettled.some.insert(job);
         }
+        let near = match avoided {
+            Some(bad) => able.iter().filter(|node| *node != bad).cloned().collect(),
+            None => need.placement.near.clone(),
+        };
         let candidates = match &*able {
             [only] => Candidates::One(only.clone()),
             _ => Candidates::Among(self.fleet_lists.shared(able)),
         };
-        let near = &need.placement.near;
-        if !near.is_empty() {
-            live.request.near = Some(self.fleet_lists.shared(near.clone()));
-        }
+        live.request.near = (!near.is_empty()).then(|| self.fleet_lists.shared(near));
         let is_same = live.request.candidates == candidates;
         live.request.candidates = candidates.clone();
         if was_kept_back {
