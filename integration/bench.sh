@@ -6,6 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:$HOME/.cargo/bin
 
+redirector/build.sh --locked
+export REDIRECTOR_TEST_ARTEFACTS=${CARGO_TARGET_DIR:-$PWD/target}/dist
 cargo build --release --locked --features integration/benches --lib --bins \
     -p redirector -p shim -p redhook-baseline -p integration
 # The dispatcher alone, in virtual time; see docs/decisions/dispatcher-speed.md.

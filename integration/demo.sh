@@ -16,11 +16,8 @@ heading "Setting up"
 integration/setup.sh demo
 
 heading "Building libshim.so and redirector"
-# Cargo says where it put the program: settings of one's own may move the target directory.
-program=$(cargo build --release --locked --package shim --package redirector \
-    --message-format json-render-diagnostics |
-    sed -n 's|.*"executable":"\([^"]*/redirector\)".*|\1|p')
-built=$(dirname "$program")
+redirector/build.sh --locked
+built=${CARGO_TARGET_DIR:-$PWD/target}/dist
 
 # Not below TMPDIR: the path of a Unix socket may have 107 characters and no more.
 directory=$(mktemp -d /tmp/redirector-demo.XXXXXX)

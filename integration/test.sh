@@ -11,8 +11,10 @@ heading() { printf '\n== %s\n' "$*"; }
 heading "Setting up"
 integration/setup.sh tests
 
-# With the tests, so that what both need is compiled once.
+# The tests are of what is installed.
 heading "Building"
+redirector/build.sh --locked
+export REDIRECTOR_TEST_ARTEFACTS=${CARGO_TARGET_DIR:-$PWD/target}/dist
 cargo build --release --locked --workspace --all-targets
 
 heading "Format and lints"

@@ -12,7 +12,7 @@ const CALLS: usize = 20;
 pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
     let gateway = Gateway::new(workbench, "clients", &[]);
     let plain = workbench.spawn(&["/bin/true"]);
-    let first = gateway.redirecting(plain.clone(), &workbench.artefacts.redirector);
+    let first = gateway.redirecting(plain.clone(), &workbench.artefacts.stand_in);
     let standing_in = |program| gateway.standing_in(workbench, program, "/bin/true");
     let client = workbench.built("lease_client");
     let client = client.to_string_lossy();
@@ -28,7 +28,7 @@ pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
             // Before all of the gateway's other clients: it starts the gateway.
             Candidate::new("redirected, redirector as it is", first),
             // Without libshim.so: it would intercept what the dynamic one starts.
-            Candidate::new("redirector, static", standing_in(&workbench.artefacts.redirector)),
+            Candidate::new("redirector, static", standing_in(&workbench.artefacts.stand_in)),
             Candidate::new("redirector, dynamic", standing_in(&dynamic)),
             Candidate::new("small static client, no gateway", speaking("nothing")),
             Candidate::new("small static client, own HTTP", speaking("own")),

@@ -51,7 +51,7 @@ impl Bench<'_> {
         let by_master = ["-o", "ControlMaster=auto", "-o", "ControlPersist=1h", "-o", &control];
         let lab = Rc::clone(&self.lab);
         let plain = self.on_head(self.workbench.spawn(&["/bin/true"]));
-        let redirected = gateway.redirecting(plain, &self.workbench.artefacts.redirector);
+        let redirected = gateway.redirecting(plain, &self.workbench.artefacts.stand_in);
         let candidates = vec![
             Candidate::measured_by("the link's round trip", move |calls| round_trips(&lab, calls)),
             Candidate::new("redirected", redirected)
@@ -85,7 +85,7 @@ impl Bench<'_> {
             self.on_head(self.workbench.spawn(&["/bin/sh", "-c", &pipe]))
         };
         let by_ssh = through(&format!("ssh -F {} h1 cat", configuration.display()));
-        let redirector = &self.workbench.artefacts.redirector;
+        let redirector = &self.workbench.artefacts.stand_in;
         let redirected = gateway.redirecting(through("cat"), redirector);
         let candidates = vec![
             Candidate::new("ssh HOST cat", by_ssh),

@@ -20,7 +20,7 @@ pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
     let plain = workbench.spawn(&["/bin/true"]);
     let mut failing = workbench.spawn(&["/bin/false"]);
     failing.expected_status = 1;
-    let redirector = &workbench.artefacts.redirector;
+    let redirector = &workbench.artefacts.stand_in;
     let mut candidates = vec![
         Candidate::new("plain", plain.clone()),
         Candidate::new("redirected", process.redirecting(plain.clone(), redirector))

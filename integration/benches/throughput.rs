@@ -18,7 +18,7 @@ pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
     plain.workers = CLIENTS;
     let mut into_a_pipe = plain.clone();
     into_a_pipe.output = Output::Pipe;
-    let redirector = &workbench.artefacts.redirector;
+    let redirector = &workbench.artefacts.stand_in;
     let target = Bound::AtLeast(0.35);
     vec![Section {
         title: "32 clients at once, each calling /bin/true again and again",

@@ -1,7 +1,7 @@
 //! Everything that the candidates are made of: built files, helper programs, whitelists.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -66,13 +66,14 @@ impl Workbench {
         self.path().join("libempty.so")
     }
 
-    /// A file that was built beside libshim.so.
+    /// A file that was built beside this program.
     ///
     /// # Panics
     ///
     /// When it is not there.
     pub(crate) fn built(&self, name: &str) -> PathBuf {
-        let file = self.artefacts.libshim.with_file_name(name);
+        let own = env::current_exe().expect("this program has a path");
+        let file = own.with_file_name(name);
         assert!(file.is_file(), "{} is not built: run integration/bench.sh", file.display());
         file
     }

@@ -10,8 +10,10 @@ use std::{
 pub struct Artefacts {
     /// The preload library.
     pub libshim: PathBuf,
-    /// The one binary.
+    /// The program.
     pub redirector: PathBuf,
+    /// What `libshim.so` starts in a command's place: that one, or the one that starts quicker.
+    pub stand_in: PathBuf,
 }
 
 impl Artefacts {
@@ -34,7 +36,10 @@ impl Artefacts {
             );
             file
         };
-        Self { libshim: built("libshim.so"), redirector: built("redirector") }
+        let redirector = built("redirector");
+        let quicker = directory.join("redirector-exec");
+        let stand_in = if quicker.is_file() { quicker } else { redirector.clone() };
+        Self { libshim: built("libshim.so"), redirector, stand_in }
     }
 }
 

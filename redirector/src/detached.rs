@@ -56,7 +56,7 @@ pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error
 pub(crate) fn launch(arguments: &[&str], adjust: impl FnOnce(&mut Command)) -> Result<(), Error> {
     crate::inherited::close();
     crate::open_files::restore();
-    let program = env::current_exe().map_err(failed("find the redirector program"))?;
+    let program = crate::program::path().map_err(failed("find the redirector program"))?;
     let mut command = Command::new(&program);
     command.args(arguments).current_dir("/");
     for (name, _) in env::vars_os() {

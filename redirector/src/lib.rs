@@ -36,6 +36,7 @@ pub mod node;
 mod open_files;
 pub mod place;
 pub mod preload;
+pub mod program;
 pub mod protocol;
 mod random;
 pub mod report;

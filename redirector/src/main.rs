@@ -2,13 +2,18 @@
 //!
 //! Its `main` is C's, not Rust's: the standard library's start-up would set SIGPIPE
 //! to be ignored, which the command in whose place this program stands would
-//! inherit, and makes a dozen system calls that cost every redirected command.
+//! inherit, and makes a dozen system calls that cost every redirected command. So nobody but this
+//! `main` knows the arguments: only glibc tells them to the standard library otherwise.
 
 #![no_main]
 
 use std::ffi::{c_char, c_int};
 
-use redirector::{agent::invocation::Invocation, cli, client::exec};
+use redirector::{
+    agent::invocation::{self, Invocation},
+    cli,
+    client::exec,
+};
 
 /// Runs what libshim.so intercepted, or else what the command line says.
 ///
@@ -20,5 +25,6 @@ pub unsafe extern "C" fn main(_count: c_int, arguments: *const *const c_char) ->
     if let Some(invocation) = unsafe { Invocation::from_shim(arguments) } {
         exec::intercepted(invocation);
     }
-    cli::main()
+    // SAFETY: as before.
+    cli::main(unsafe { invocation::own_arguments(arguments) })
 }

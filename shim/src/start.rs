@@ -208,8 +208,14 @@ fn with_redirector(view: &View<'_>, session: &Session, with_binary: &mut dyn FnM
     let library = session.library();
     let directory = library.strip_suffix(file_name(library)).unwrap_or_default();
     let named = view.value(session, BINARY).unwrap_or_default();
-    let candidates: [&[&[u8]]; 3] =
-        [&[named], &[directory, b"redirector"], &[directory, b"../bin/redirector"]];
+    // The first of each pair starts quicker and need not be there.
+    let candidates: [&[&[u8]]; 5] = [
+        &[named],
+        &[directory, b"redirector-exec"],
+        &[directory, b"redirector"],
+        &[directory, b"../bin/redirector-exec"],
+        &[directory, b"../bin/redirector"],
+    ];
     for parts in candidates {
         let mut found = false;
         let length: usize = parts.iter().map(|part| part.len()).sum();

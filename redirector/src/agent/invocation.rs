@@ -4,7 +4,8 @@
 //! once per redirected command, and an argument list may hold megabytes.
 
 use std::{
-    ffi::{CStr, CString, c_char},
+    ffi::{CStr, CString, OsStr, OsString, c_char},
+    os::unix::ffi::OsStrExt,
     ptr,
 };
 
@@ -46,6 +47,16 @@ unsafe fn with_terminator(list: *const *const c_char) -> Vec<*const c_char> {
     }
     copy.push(ptr::null());
     copy
+}
+
+/// The arguments of this process, its name first.
+///
+/// # Safety
+/// `arguments` must be `main`'s.
+pub unsafe fn own_arguments(arguments: *const *const c_char) -> Vec<OsString> {
+    // SAFETY: the caller passes main's arguments.
+    let pointers = unsafe { with_terminator(arguments) };
+    strings(&pointers).map(|argument| OsStr::from_bytes(argument).to_owned()).collect()
 }
 
 impl Invocation {

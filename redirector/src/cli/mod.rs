@@ -38,7 +38,10 @@ mod tree;
 mod wait;
 mod whitelist;
 
-use std::time::{Duration, Instant};
+use std::{
+    ffi::OsString,
+    time::{Duration, Instant},
+};
 
 use clap::{Parser, Subcommand};
 
@@ -104,9 +107,10 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// Does what the command line says; the process's exit status.
-pub fn main() -> i32 {
-    let command = Cli::parse().command;
+/// Does what the command line `arguments` says, which begins with this program's name; the process's
+/// exit status.
+pub fn main(arguments: Vec<OsString>) -> i32 {
+    let command = Cli::parse_from(arguments).command;
     if !matches!(command, Command::Run(_) | Command::Exec(_)) {
         // Printing to nobody ends this program, even where SIGPIPE is ignored. A
         // command that runs as a job inherits what was set.

@@ -176,7 +176,7 @@ fn start(service: Service, state: &StateDirectory, lock: &File) -> Result<(), Er
         let what = what.to_owned();
         move |cause| Error::System { service, what, cause }
     };
-    let program = std::env::current_exe().map_err(failed("find the redirector program"))?;
+    let program = crate::program::path().map_err(failed("find the redirector program"))?;
     let mut launcher = Command::new(&program);
     launcher
         .args(service.arguments())

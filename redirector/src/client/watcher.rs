@@ -20,7 +20,7 @@ use std::{
 
 use nix::{fcntl::OFlag, unistd::pipe2};
 
-use crate::{agent, model::JobId};
+use crate::{agent, model::JobId, program};
 
 /// What the process that shows a run reads when the run has ended and is journalled.
 pub const ENDED: &str = "ended\n";
@@ -68,7 +68,7 @@ impl Watcher {
     fn spawn(&self, run: JobId) -> io::Result<(Child, File)> {
         let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
         let (ours, theirs) = (agent::above_standard(ours)?, agent::above_standard(theirs)?);
-        let mut command = Command::new(env::current_exe()?);
+        let mut command = Command::new(program::path()?);
         command.arg("progress").arg(run.to_string());
         if self.shown.progress {
             command.arg("--live");

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use crate::{agent, model::Text};
+use crate::{agent, model::Text, program};
 
 /// The process at the root of a preloaded tree.
 #[derive(Debug)]
@@ -49,13 +49,8 @@ pub(super) fn root_of_run(pid: i32, run: &str) -> Root {
 /// Whether `pid` is a redirector process: the client that a job had before.
 pub(super) fn is_client(pid: i32) -> bool {
     let own = std::env::current_exe().unwrap_or_default();
-    let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    // A replaced binary reads as "… (deleted)".
-    let name = |path: &Path| {
-        path.file_name()
-            .map(|name| name.to_string_lossy().trim_end_matches(" (deleted)").to_owned())
-    };
-    name(&own).is_some() && name(&own) == name(&program)
+    let file = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    program::is_same(&own, &file)
 }
 
 /// Returns when process `pid` has ended.

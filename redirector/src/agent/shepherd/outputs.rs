@@ -15,7 +15,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, RenameFlags, fcntl, renameat2};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::agent::{above_standard, protocol::Assignment};
 
@@ -73,7 +74,7 @@ impl Outputs {
 /// The spare under its new name; `None` where that does not work, for whatever reason. What has that
 /// name already is from before and is kept.
 fn take_over(spare: Output, path: &Path) -> Option<Output> {
-    renameat2(AT_FDCWD, &spare.path, AT_FDCWD, path, RenameFlags::RENAME_NOREPLACE).ok()?;
+    renameat_with(CWD, &spare.path, CWD, path, RenameFlags::NOREPLACE).ok()?;
     // Whoever had it may have changed how it is written to, for all who have it open.
     fcntl(&spare.file, FcntlArg::F_SETFL(OFlag::O_APPEND)).ok()?;
     Some(Output { path: path.to_owned(), ..spare })
