@@ -14,12 +14,12 @@ pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
     let plain = workbench.spawn(&["/bin/true"]);
     let first = gateway.redirecting(plain.clone(), &workbench.artefacts.stand_in);
     let standing_in = |program| gateway.standing_in(workbench, program, "/bin/true");
-    let client = workbench.built("lease_client");
+    let client = Workbench::built("lease_client");
     let client = client.to_string_lossy();
     let socket = gateway.socket();
     let socket = socket.to_string_lossy();
     let speaking = |by| workbench.spawn(&[&client, by, &socket, "/bin/true"]);
-    let dynamic = workbench.built("redirector_dynamic");
+    let dynamic = Workbench::built("redirector_dynamic");
     vec![Section {
         title: "Clients: how they are linked and by what they speak HTTP",
         baseline: 0,

@@ -76,7 +76,7 @@ impl Crowd {
         let gateway = Gateway::new(workbench, name, &[("REDIRECTOR_CPUS", "2")]);
         // Starts it.
         gateway.answer(&["submit", "--wait", "--", "/bin/true"]);
-        let mut command = Command::new(workbench.built("lease_client"));
+        let mut command = Command::new(Workbench::built("lease_client"));
         command.arg("crowd").arg(gateway.socket()).arg(count.to_string());
         let mut clients = command
             .stdin(Stdio::piped())

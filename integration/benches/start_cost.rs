@@ -52,7 +52,7 @@ fn candidates(workbench: &Workbench, start: Start) -> Vec<Candidate> {
         Candidate::new("libshim.so, 1 rule", shim(&one)).aiming_at(quantity, bound),
         Candidate::new("libshim.so, 200 rules", shim(&many)).aiming_at(quantity, bound),
         Candidate::new("libshim.so, both presets", shim(&presets)).aiming_at(quantity, bound),
-        Candidate::new("redhook, no work", preloading(&workbench.built("libredhook_baseline.so"))),
+        Candidate::new("redhook, no work", preloading(&Workbench::built("libredhook_baseline.so"))),
     ]
 }
 

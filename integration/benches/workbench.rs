@@ -71,7 +71,7 @@ impl Workbench {
     /// # Panics
     ///
     /// When it is not there.
-    pub(crate) fn built(&self, name: &str) -> PathBuf {
+    pub(crate) fn built(name: &str) -> PathBuf {
         let own = env::current_exe().expect("this program has a path");
         let file = own.with_file_name(name);
         assert!(file.is_file(), "{} is not built: run integration/bench.sh", file.display());

@@ -117,13 +117,13 @@ fn jobs_that_ignore_sigterm() {
     });
     let leased_id = session.commands().first().expect("the newest").id.to_string();
     session.ask(["cancel", &cancelled, &leased_id]).expect_success("cancel");
-    for (id, ending) in [(&cancelled, "cancelled"), (&limited, "timed_out")] {
-        let waited = session.ask(["wait", id]);
-        assert_eq!(waited.status.code(), SYSTEM_FAILURE, "{waited}");
-        assert_says(&waited, &[&format!("job {id}"), ending]);
-    }
     let ended = leased.finish();
     assert!(!ended.status.success(), "{ended}");
+    for (id, ending) in [(&cancelled, "cancelled"), (&limited, "timed_out")] {
+        let waited = session.ask(["wait", id]);
+        assert_eq!(waited.status.code(), SYSTEM_FAILURE, "{waited}; the leased one: {ended}");
+        assert_says(&waited, &[&format!("job {id}"), ending]);
+    }
     assert_eq!(session.records(&leased_id)[0].ending(), "cancelled");
     assert_eq!(left(&session), Vec::<String>::new());
 }

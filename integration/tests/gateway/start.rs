@@ -123,7 +123,7 @@ fn large_pages_of(processes: &[&Watched]) -> Vec<Option<String>> {
 #[test]
 fn the_gateway_alone_uses_large_pages() {
     let session = Session::new("");
-    let (_, mut job) = submit_witness(&session, "job", &[]);
+    let (id, mut job) = submit_witness(&session, "job", &[]);
     let agent = session.agent_if_running().expect("it runs the job");
     let job_process = Watched::new(job.pid().as_raw()).expect("it waits for an order");
     assert_eq!(
@@ -131,6 +131,7 @@ fn the_gateway_alone_uses_large_pages() {
         [Some("glibc.malloc.hugetlb=1".to_owned()), None, None]
     );
     job.order("exit 0");
+    session.ask(["wait", &id]).expect_success("the job");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     io, mem, ptr,
 };
 
-use super::signals::Inherited;
+use super::signals::{Catcher, Inherited};
 use crate::model::{Outcome, Usage};
 
 /// A program with its arguments and environment, ready for `execve`.
@@ -62,6 +62,7 @@ impl CpuSet {
 #[derive(Debug)]
 pub struct Process {
     pid: libc::pid_t,
+    missed: u64,
 }
 
 /// What became of a command since the last look.
@@ -88,23 +89,25 @@ struct Start<'a> {
 const CHILD_STACK: usize = 32 * 1024;
 
 impl Process {
-    /// Starts `command` with the signal set-up that this process inherited. It is
+    /// Starts `command` with the signal set-up that this process had before `catcher`. It is
     /// killed if this process dies.
     ///
     /// # Errors
     /// What `execve` reported, or the reason why there could be no child.
-    pub fn start(command: &Command, inherited: &Inherited) -> io::Result<Self> {
+    pub fn start(command: &Command, catcher: &Catcher) -> io::Result<Self> {
         debug_assert!(
             command.arguments.ends_with(&[ptr::null()])
                 && command.environment.ends_with(&[ptr::null()])
         );
         let mut start = Start {
             command,
-            inherited,
+            inherited: catcher.inherited(),
             // SAFETY: getpid has no preconditions.
             parent: unsafe { libc::getpid() },
             error: 0,
         };
+        // Not later: from the moment it is there, the child gets itself what its group gets.
+        let missed = catcher.pending();
         // SAFETY: `start` outlives the call, and `run_child` takes one and calls only
         // functions that are safe after vfork.
         let pid = unsafe { clone_until_exec(run_child, (&raw mut start).cast()) }?;
@@ -113,12 +116,18 @@ impl Process {
             unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
             return Err(io::Error::from_raw_os_error(start.error));
         }
-        Ok(Self { pid })
+        Ok(Self { pid, missed })
     }
 
     /// The command's process id; its own until [`Change::Ended`] was seen.
     pub fn pid(&self) -> libc::pid_t {
         self.pid
+    }
+
+    /// The caught signals that this process had got and not taken when the command was made, as
+    /// [`bit`](super::signals::bit)s. Those to the group have not reached the command.
+    pub fn missed(&self) -> u64 {
+        self.missed
     }
 
     /// Sends `signal` to the command.

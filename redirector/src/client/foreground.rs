@@ -24,7 +24,7 @@ use crate::{
 pub(super) fn run(command: &Command, catcher: &Catcher) -> io::Result<(Outcome, Usage)> {
     let mut group = Group::default();
     group.watch();
-    let process = Process::start(command, catcher.inherited())?;
+    let process = Process::start(command, catcher)?;
     loop {
         let mut signals = [PollFd::new(catcher.as_fd(), PollFlags::POLLIN)];
         match poll(&mut signals, PollTimeout::NONE) {

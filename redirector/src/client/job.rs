@@ -242,13 +242,12 @@ impl Client {
                 return (end, Usage::default());
             }
         }
-        let process = match Process::start(&command, self.link.catcher().inherited()) {
+        let process = match Process::start(&command, self.link.catcher()) {
             Ok(process) => process,
             Err(error) => return (self.could_not_start(&error), Usage::default()),
         };
-        // Those to the group may have come before the command was in it. One that it has got as
-        // well finds it without handlers still, so that twice is no more than once.
-        let mut came_at_the_start = self.link.catcher().pending();
+        // Those to the group came before the command was in it.
+        let mut missed = process.missed();
         loop {
             match self.link.next() {
                 Event::Signal(received) if received.signal == libc::SIGCHLD => {
@@ -257,9 +256,9 @@ impl Client {
                     }
                 }
                 Event::Signal(received) => {
-                    let is_early = came_at_the_start & bit(received.signal) != 0;
-                    came_at_the_start &= !bit(received.signal);
-                    if is_early || !received.reached_group {
+                    let was_missed = missed & bit(received.signal) != 0;
+                    missed &= !bit(received.signal);
+                    if was_missed || !received.reached_group {
                         process.signal(received.signal);
                     }
                 }
