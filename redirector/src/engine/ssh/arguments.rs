@@ -1,6 +1,6 @@
 //! The command line of ssh.
 
-use super::problem::Problem;
+use super::{cipher, problem::Problem};
 use crate::config::Ssh;
 
 /// What ssh is told beside the address. It takes the first of two values, so that what
@@ -25,7 +25,7 @@ const OPTIONS: [&str; 11] = [
 
 /// The program and its arguments that run `command` at `address`, which is
 /// `[user@]name[:port]`.
-pub(super) fn of(ssh: &Ssh, address: &str, command: String) -> Result<Vec<String>, Problem> {
+pub(super) async fn of(ssh: &Ssh, address: &str, command: String) -> Result<Vec<String>, Problem> {
     let (destination, port) = split(address);
     if destination.is_empty() || destination.starts_with('-') {
         return Err(Problem::Address);
@@ -33,6 +33,9 @@ pub(super) fn of(ssh: &Ssh, address: &str, command: String) -> Result<Vec<String
     let mut words = ssh.command.clone();
     words.push("-T".to_owned());
     words.extend(OPTIONS.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]));
+    if let Some(ciphers) = cipher::preferred(ssh, &destination).await {
+        words.extend(["-o".to_owned(), format!("Ciphers={ciphers}")]);
+    }
     words.extend(port.into_iter().flat_map(|port| ["-p".to_owned(), port.to_owned()]));
     words.extend(["--".to_owned(), destination, command]);
     Ok(words)
@@ -67,13 +70,13 @@ mod tests {
         assert_eq!(split("[fe80::17]"), ("fe80::17".to_owned(), None));
     }
 
-    #[test]
-    fn an_address_is_never_taken_for_an_option() {
+    #[tokio::test]
+    async fn an_address_is_never_taken_for_an_option() {
         for address in ["-oProxyCommand=evil", "", ":22"] {
-            let words = of(&Ssh::default(), address, "true".to_owned());
+            let words = of(&Ssh::default(), address, "true".to_owned()).await;
             assert!(matches!(words, Err(Problem::Address)), "{address}");
         }
-        let words = of(&Ssh::default(), "me@node7:2222", "a b".to_owned()).unwrap();
+        let words = of(&Ssh::default(), "me@node7:2222", "a b".to_owned()).await.unwrap();
         assert_eq!(words[words.len() - 5..], ["-p", "2222", "--", "me@node7", "a b"]);
     }
 }

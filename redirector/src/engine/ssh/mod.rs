@@ -21,6 +21,7 @@
 
 mod arguments;
 mod bootstrap;
+mod cipher;
 mod connection;
 mod problem;
 
@@ -87,7 +88,8 @@ async fn log_in(
     let mark = random::hex(&random::bytes::<8>());
     let name = bootstrap::agent_name(gateway_id, &host.name.0);
     let command = bootstrap::command(&mark, program, &name, grace(ssh.lost_after));
-    let mut session = Session::start(&arguments::of(ssh, &host.address, command)?, mark)?;
+    let words = arguments::of(ssh, &host.address, command).await?;
+    let mut session = Session::start(&words, mark)?;
     let (mut doing, mut copied_to) = (Doing::LogIn, None);
     loop {
         let line = timeout(PATIENCE, session.next_line()).await;
