@@ -101,6 +101,7 @@ fn rows(config: &Config) -> Vec<Row> {
         row("client.reconnect", &client.reconnect, duration),
     ]);
     rows.extend(of_hosts(config));
+    rows.extend(of_pools(config));
     rows
 }
 
@@ -127,6 +128,18 @@ fn of_hosts(config: &Config) -> Vec<Row> {
         rows.extend(values.map(|(field, value)| row(format!("hosts.{name}.{field}"), value)));
     }
     rows
+}
+
+/// What is set of each pool of a batch engine.
+fn of_pools(config: &Config) -> impl Iterator<Item = Row> {
+    config.pools.iter().flat_map(|pool| {
+        pool.settings().into_iter().map(|(setting, value)| {
+            let setting = format!("pools.{}.{setting}", pool.name);
+            let origin = config.pool_origins.get(&setting);
+            let origin = origin.map_or("default", |origin| origin).to_owned();
+            Row { setting, value, origin }
+        })
+    })
 }
 
 /// What is set of a host, by the names of the settings.

@@ -117,7 +117,7 @@ fn check_address(address: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_directory(directory: &Text) -> Result<(), String> {
+pub(super) fn check_directory(directory: &Text) -> Result<(), String> {
     let bytes = directory.as_bytes();
     let is_dotted = bytes.split(|byte| *byte == b'/').any(|part| part == b"." || part == b"..");
     if !bytes.starts_with(b"/") || is_dotted {

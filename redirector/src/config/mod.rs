@@ -45,13 +45,23 @@
 //! pools = { licence = 2 }
 //! path_map = { "/data" = "/mnt/data" }
 //! env = { PATH = "/opt/bin:$PATH", PYTHONPATH = false }   # false takes it away
+//!
+//! [[pools]]                  # nodes that a batch engine lends: docs/engines.md has all settings
+//! name      = "long"
+//! engine    = "slurm"        # or "gridengine", "command"
+//! mode      = "pilot"        # or "per_job": one allocation for each job
+//! partition = "main"
+//! cpus      = 16             # of each allocation, as mem, gpus and walltime
+//! walltime  = "4h"
 //! ```
 
 mod environment;
 mod host_list;
 mod hosts;
+mod pools;
 mod value;
 mod written_hosts;
+mod written_pools;
 
 use std::{
     collections::BTreeMap,
@@ -73,6 +83,7 @@ pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, p
 pub use environment::{GATEWAY_VARIABLES, MODE_VARIABLE};
 pub use host_list::{ListedHost, parse_host_list, parse_host_names, parse_node_name};
 pub use hosts::{Host, Ssh, check_tag};
+pub use pools::{Engine, EngineOptions, Pilot, Pool, PoolMode, RestAddress, StateWord, Templates};
 pub use value::Setting;
 
 /// The configuration cannot be used.
@@ -156,6 +167,10 @@ pub struct Config {
     pub ssh: Ssh,
     /// `[[hosts]]` and those of `ssh.hosts`, in their order.
     pub hosts: Vec<Host>,
+    /// `[[pools]]`, in their order.
+    pub pools: Vec<Pool>,
+    /// Where the settings of pools come from that are not defaults: `pools.long.walltime`.
+    pub pool_origins: BTreeMap<String, String>,
     /// Where the settings of `ssh` and `hosts` come from that are not defaults, by their
     /// names: `ssh.command`, `hosts.node7.cpus`.
     pub host_origins: BTreeMap<String, String>,
@@ -237,6 +252,8 @@ impl Default for Config {
             },
             ssh: Ssh::default(),
             hosts: Vec::new(),
+            pools: Vec::new(),
+            pool_origins: BTreeMap::new(),
             host_origins: BTreeMap::new(),
             files: Vec::new(),
         }
@@ -273,6 +290,8 @@ impl Config {
             .finish(own_name)
             .map_err(|origin| Error::OwnNode { origin, name: own_name.to_owned() })?;
         self.ssh = collected.ssh;
+        self.pools = collected.pools.finish();
+        self.pool_origins = collected.pools.origins;
         self.host_origins = collected.origins;
         Ok(())
     }
@@ -284,7 +303,7 @@ impl Config {
         let file: value::File =
             toml::from_str(&text).map_err(|error| malformed(error.to_string()))?;
         let origin = path.display().to_string();
-        let value::File { gateway, node, client, ssh, hosts } = file;
+        let value::File { gateway, node, client, ssh, hosts, pools } = file;
         self.gateway.idle_timeout.override_with(gateway.idle_timeout.map(|value| value.0), &origin);
         self.gateway.durability.override_with(gateway.durability, &origin);
         self.gateway.keep_for.override_with(gateway.keep_for.map(|value| Some(value.0)), &origin);
@@ -309,6 +328,7 @@ impl Config {
         self.client.on_failure.override_with(client.on_failure, &origin);
         self.client.reconnect.override_with(client.reconnect.map(|value| value.0), &origin);
         collected.read(ssh, &hosts, &origin, &text).map_err(malformed)?;
+        collected.pools.read(pools, &origin, &text).map_err(malformed)?;
         self.files.push(path.to_owned());
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What files and variables make of the configuration.
 
+mod pools;
+
 use super::*;
 use crate::model::NodeName;
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::{
     Mode, OnFailure,
     written_hosts::{HostSection, SshSection},
+    written_pools::PoolSection,
 };
 use crate::{
     model::{Amount, PoolName},
@@ -46,6 +47,7 @@ pub(super) struct File {
     pub client: ClientSection,
     pub ssh: SshSection,
     pub hosts: Vec<HostSection>,
+    pub pools: Vec<PoolSection>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,7 +118,7 @@ fn parse_written<'de, D: Deserializer<'de>, T>(
 
 macro_rules! written {
     ($name:ident, $type:ty, $parse:expr) => {
-        #[derive(Debug)]
+        #[derive(Clone, Debug)]
         pub(super) struct $name(pub $type);
 
         impl<'de> Deserialize<'de> for $name {

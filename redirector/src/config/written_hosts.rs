@@ -19,6 +19,7 @@ use super::{
     Host, Ssh,
     host_list::{ListedHost, parse_host_list, parse_node_names},
     value::{WrittenBytes, WrittenCpus, WrittenDuration, parse_pool_name},
+    written_pools::CollectedPools,
 };
 use crate::model::{NodeName, Text};
 
@@ -82,16 +83,16 @@ pub(super) struct HostSection {
 }
 
 /// A variable's value, or `false` to take it away.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected a variable's value, or false to take the variable away")]
-enum WrittenVariable {
+pub(super) enum WrittenVariable {
     Text(String),
     Number(i64),
     Switch(bool),
 }
 
 impl WrittenVariable {
-    fn value(&self) -> Result<Option<Text>, String> {
+    pub(super) fn value(&self) -> Result<Option<Text>, String> {
         match self {
             Self::Text(text) => Ok(Some(Text::from(&**text))),
             Self::Number(number) => Ok(Some(Text::from(&*number.to_string()))),
@@ -164,6 +165,7 @@ pub(super) struct Collected {
     pub ssh: Ssh,
     /// Where what is not a default comes from: `hosts.node7.cpus` from which file or variable.
     pub origins: BTreeMap<String, String>,
+    pub pools: CollectedPools,
     entries: Vec<Entry>,
     /// Each host's place among the entries.
     places: BTreeMap<NodeName, usize>,
