@@ -9,6 +9,7 @@
 //! An engine sees to it that its node's agent can be talked to: it starts it, connects to it, and
 //! tells the core of each. When a connection is lost, the core decides when to try again.
 
+pub mod batch;
 pub mod channel;
 mod halves;
 pub mod multiplex;

@@ -1,0 +1,299 @@
+//! Grid Engine (Son of Grid Engine, Univa's and others of its kind), by its programs.
+//!
+//! ```text
+//! start    qsub -terse, the script on its standard input
+//! status   qstat -f -ne -xml for all jobs of the user; qacct for those that it does not list
+//! stop     qdel with all ids
+//! explain  qalter -w p, which changes nothing and says what is in the way; errors by qstat -j
+//! find     qstat -xml -j '*', by the context that qsub was given
+//! ```
+//!
+//! What is different from Slurm: an ended job is nowhere but in the accounts, which are written
+//! seconds late, and a job that is deleted before it has begun is not even there. Accounts do not
+//! tell a deleted job from one that was killed: both are [`End::Signal`] 9.
+
+mod accounting;
+mod listing;
+mod submission;
+
+use std::collections::BTreeMap;
+
+use self::listing::Listed;
+use super::{
+    Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status,
+    tools::{Tools, words},
+};
+use crate::config::Pool;
+
+/// Most ids on one command line, which may have 128 KiB.
+const AT_ONCE: usize = 1000;
+
+/// More ended jobs than these are looked up by one reading of today's accounts, whoever's and
+/// whatever they are; fewer by a reading for each.
+const SINGLY: usize = 4;
+
+const ADVICE: &str = "install Grid Engine's client programs here (Debian: gridengine-client), or \
+                      set PATH and SGE_ROOT in the pool's 'engine_env'";
+
+/// What Grid Engine says when it would do the same thing at another time.
+const TEMPORARY: [&str; 7] = [
+    "unable to contact qmaster",
+    "unable to send message to qmaster",
+    "can't connect to service",
+    "got select error",
+    "qmaster is not running",
+    "error: commlib error",
+    "exceeds limit of jobs",
+];
+
+/// What it says when the request may have been taken.
+const UNSURE: [&str; 3] =
+    ["Error reading answer list", "failed receiving gdi request", "got read error"];
+
+/// What Grid Engine's complaint means for whoever would ask again.
+fn refusal(complaint: String) -> Refusal {
+    let says = |sayings: &[&str]| sayings.iter().any(|saying| complaint.contains(saying));
+    if says(&UNSURE) {
+        Refusal::Unsure(complaint)
+    } else if says(&TEMPORARY) {
+        Refusal::Temporary(complaint)
+    } else {
+        Refusal::Permanent(complaint)
+    }
+}
+
+/// `qsub`, `qstat`, `qdel`, `qacct` and `qalter`.
+pub struct GridEngine {
+    tools: Tools,
+    memory_resource: Option<String>,
+    gpu_resource: Option<String>,
+}
+
+impl GridEngine {
+    /// That of a pool.
+    pub fn new(
+        pool: &Pool,
+        memory_resource: &Option<String>,
+        gpu_resource: &Option<String>,
+    ) -> Self {
+        Self {
+            tools: Tools::new(&pool.engine_env, ADVICE),
+            memory_resource: memory_resource.clone(),
+            gpu_resource: gpu_resource.clone(),
+        }
+    }
+
+    async fn submit(&self, request: &Request) -> Result<EngineJobId, Refusal> {
+        let resources = (self.memory_resource.as_deref(), self.gpu_resource.as_deref());
+        let arguments = submission::arguments(request, resources)?;
+        let said = self.tools.run_with("qsub", arguments, &request.script, &[]).await?;
+        match submission::id(&said.stdout) {
+            Some(id) if said.status.success() => Ok(EngineJobId(id.to_owned())),
+            None if said.status.success() => {
+                Err(Refusal::Unsure(format!("qsub tells no job id; it says: {}", said.complaint())))
+            }
+            _ => Err(refusal(said.complaint())),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Listed>, Refusal> {
+        let user = user();
+        let said = self.tools.run("qstat", words(["-f", "-ne", "-xml", "-u", &user])).await?;
+        if !said.status.success() {
+            return Err(refusal(said.complaint()));
+        }
+        listing::read(&said.stdout)
+            .map_err(|reason| Refusal::Temporary(format!("qstat prints no XML: {reason}")))
+    }
+
+    /// How the jobs `ids` have ended, as far as the accounts have it.
+    async fn ends(&self, ids: &[&EngineJobId]) -> BTreeMap<EngineJobId, End> {
+        if ids.is_empty() {
+            return BTreeMap::new();
+        }
+        if ids.len() > SINGLY {
+            let user = user();
+            return self.accounts(&["-d", "1", "-o", &user, "-j"]).await;
+        }
+        let mut ends = BTreeMap::new();
+        for id in ids {
+            ends.extend(self.accounts(&["-j", &id.0]).await);
+        }
+        ends
+    }
+
+    async fn accounts(&self, arguments: &[&str]) -> BTreeMap<EngineJobId, End> {
+        match self.tools.run("qacct", arguments).await {
+            Ok(said) => accounting::read(&said.stdout),
+            Err(trouble) => {
+                tracing::debug!("qacct: {trouble}");
+                BTreeMap::new()
+            }
+        }
+    }
+
+    async fn states(&self, jobs: &[EngineJobId]) -> Result<Vec<(EngineJobId, Status)>, Refusal> {
+        let listed: BTreeMap<_, _> =
+            self.list().await?.into_iter().map(|job| (job.id.clone(), job)).collect();
+        let gone: Vec<_> = jobs.iter().filter(|id| !listed.contains_key(id)).collect();
+        let mut ends = self.ends(&gone).await;
+        let state = |id: &EngineJobId| {
+            let ended = || ends.remove(id).map_or(Status::Forgotten, Status::Ended);
+            (id.clone(), listed.get(id).map_or_else(ended, Listed::status))
+        };
+        Ok(jobs.iter().map(state).collect())
+    }
+
+    async fn cancel(&self, jobs: &[EngineJobId]) -> Result<(), Refusal> {
+        for jobs in jobs.chunks(AT_ONCE) {
+            // Only ids: a pattern of names would mean other jobs.
+            if !jobs.iter().all(|id| id.0.bytes().all(|byte| byte.is_ascii_digit())) {
+                return Err(Refusal::Permanent(format!(
+                    "not all of {jobs:?} are ids of Grid Engine"
+                )));
+            }
+            let said = self.tools.run("qdel", jobs.iter().map(|id| &id.0)).await?;
+            if said.status.success() {
+                continue;
+            }
+            let text = format!("{}{}", said.stdout, said.stderr);
+            let complaints: Vec<_> = text.lines().filter(|line| matters(line)).collect();
+            if !complaints.is_empty() {
+                return Err(refusal(complaints.join("\n")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn reason(&self, job: &EngineJobId) -> String {
+        let listed = match self.list().await {
+            Ok(listed) => listed.into_iter().find(|listed| listed.id == *job),
+            Err(refusal) => return format!("Grid Engine does not answer: {refusal}"),
+        };
+        let Some(listed) = listed else {
+            return match self.ends(&[job]).await.remove(job) {
+                Some(end) => format!("it {end}"),
+                None => format!("Grid Engine does not know a job {job} any more"),
+            };
+        };
+        match listed.status() {
+            Status::Pending { .. } if listed.is_held() => {
+                "it is held by you, a script or an administrator ('qrls ID' lets it go on)"
+                    .to_owned()
+            }
+            Status::Pending { .. } => self.obstacles(job).await,
+            Status::Running { host, .. } => {
+                let host = host.map(|host| format!(" on {host}")).unwrap_or_default();
+                format!("it runs{host}")
+            }
+            Status::Ended(end) => match self.error_of(job).await {
+                Some(error) => format!("Grid Engine could not start it: {error}"),
+                None => format!("it {end}"),
+            },
+            Status::Unknown { reason } => reason,
+            Status::Forgotten => format!("Grid Engine does not know a job {job} any more"),
+        }
+    }
+
+    /// What keeps a job from being started now.
+    async fn obstacles(&self, job: &EngineJobId) -> String {
+        match self.tools.run("qalter", words(["-w", "p", &job.0])).await {
+            Ok(said) => submission::obstacles(&format!("{}{}", said.stdout, said.stderr)),
+            Err(trouble) => trouble.to_string(),
+        }
+    }
+
+    /// Why a job is in state E.
+    async fn error_of(&self, job: &EngineJobId) -> Option<String> {
+        let said = self.tools.run("qstat", words(["-xml", "-j", &job.0])).await.ok()?;
+        listing::read_details(&said.stdout).into_iter().find_map(|details| details.error)
+    }
+
+    async fn marked(&self, gateway: &str) -> Result<Vec<(EngineJobId, Mark)>, Refusal> {
+        let said = self.tools.run("qstat", words(["-xml", "-j", "*"])).await?;
+        if !said.status.success() {
+            return Err(refusal(said.complaint()));
+        }
+        let marked = listing::read_details(&said.stdout).into_iter().filter_map(|details| {
+            let mark: Mark = details.mark?.parse().ok()?;
+            (mark.gateway == gateway).then_some((details.id, mark))
+        });
+        Ok(marked.collect())
+    }
+}
+
+/// Whose jobs are listed.
+fn user() -> String {
+    let uid = nix::unistd::geteuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// Whether qdel's complaint is more than that a job has ended or is ending.
+fn matters(line: &str) -> bool {
+    let is_fine =
+        ["does not exist", "has registered the job", "has deleted job", "already in deletion"];
+    !line.trim().is_empty() && !is_fine.iter().any(|saying| line.contains(saying))
+}
+
+impl Batch for GridEngine {
+    fn start<'a>(&'a self, request: &'a Request) -> Answer<'a, Result<EngineJobId, Refusal>> {
+        Box::pin(self.submit(request))
+    }
+
+    fn status<'a>(&'a self, jobs: &'a [EngineJobId]) -> Answer<'a, Vec<(EngineJobId, Status)>> {
+        Box::pin(async move {
+            self.states(jobs).await.unwrap_or_else(|refusal| Status::unknown(jobs, &refusal))
+        })
+    }
+
+    fn stop<'a>(&'a self, jobs: &'a [EngineJobId]) -> Answer<'a, Result<(), Refusal>> {
+        Box::pin(self.cancel(jobs))
+    }
+
+    fn explain<'a>(&'a self, job: &'a EngineJobId) -> Answer<'a, String> {
+        Box::pin(self.reason(job))
+    }
+
+    fn find<'a>(
+        &'a self,
+        gateway: &'a str,
+    ) -> Answer<'a, Result<Vec<(EngineJobId, Mark)>, Refusal>> {
+        Box::pin(self.marked(gateway))
+    }
+
+    fn version(&self) -> Answer<'_, Result<String, Refusal>> {
+        Box::pin(async move {
+            let said = self.tools.run("qstat", ["-help"]).await?;
+            let first = said.stdout.lines().next().unwrap_or_default().trim();
+            Ok(format!("Grid Engine {first}"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_whether_to_try_again() {
+        for (said, expected) in [
+            (
+                "Unable to run job: unable to send message to qmaster using port 27245 on host \
+                 \"localhost\": got send error\nExiting.",
+                Refusal::Temporary as fn(String) -> Refusal,
+            ),
+            (
+                "Unable to run job: Error reading answer list from qmaster\nExiting.",
+                Refusal::Unsure,
+            ),
+            (
+                "Unable to run job: Job was rejected because job requests unknown queue \
+                 \"nosuch.q\"\nExiting.",
+                Refusal::Permanent,
+            ),
+        ] {
+            assert_eq!(refusal(said.to_owned()), expected(said.to_owned()));
+        }
+    }
+}

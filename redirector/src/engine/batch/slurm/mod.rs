@@ -1,0 +1,98 @@
+//! Slurm, by its programs ([`Programs`]) or by slurmrestd ([`Rest`]).
+//!
+//! ```text
+//! start    sbatch, the script on its standard input        POST   job/submit
+//! status   one squeue for all jobs of the user, ended ones  GET    jobs
+//!          too; sacct for those that Slurm has forgotten
+//! stop     scancel with many ids                            DELETE job/ID
+//! explain  squeue for one job, its reason translated        GET    job/ID
+//! find     squeue for all jobs of the user, by comment      GET    jobs
+//! ```
+//!
+//! `--no-requeue` keeps Slurm from starting an allocation twice when its node is lost. Slurm forgets
+//! jobs `MinJobAge` after their end (300 s unless configured), so a status has to be asked for more
+//! often than that.
+
+mod accounting;
+mod listing;
+mod programs;
+mod reasons;
+mod record;
+mod rest;
+mod submission;
+
+pub use programs::Programs;
+pub use rest::Rest;
+
+use super::Refusal;
+
+/// What Slurm says when it would do the same thing at another time. From the texts of its
+/// `slurm_errno`.
+const TEMPORARY: [&str; 10] = [
+    "Unable to contact slurm controller",
+    "temporarily unable",
+    "Resource temporarily unavailable",
+    "temporarily disabled",
+    "job queue full",
+    "Slurm backup controller in standby mode",
+    "Connection refused",
+    "Job violates accounting/QOS policy (job submit limit",
+    "SlurmDBD Pending request",
+    "Unable to connect to database",
+];
+
+/// What it says when the request may have been taken.
+const UNSURE: [&str; 3] = [
+    "Socket timed out on send/recv operation",
+    "Zero Bytes were transmitted or received",
+    "Transport endpoint is not connected",
+];
+
+/// What Slurm's complaint means for whoever would ask again.
+fn refusal(complaint: String) -> Refusal {
+    let says = |sayings: &[&str]| sayings.iter().any(|saying| complaint.contains(saying));
+    if says(&UNSURE) {
+        Refusal::Unsure(complaint)
+    } else if says(&TEMPORARY) {
+        Refusal::Temporary(complaint)
+    } else {
+        Refusal::Permanent(complaint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_whether_to_try_again() {
+        for (said, expected) in [
+            (
+                "sbatch: error: Batch job submission failed: Unable to contact slurm controller \
+                 (connect failure)",
+                Refusal::Temporary as fn(String) -> Refusal,
+            ),
+            (
+                "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying.",
+                Refusal::Temporary,
+            ),
+            (
+                "sbatch: error: Batch job submission failed: Socket timed out on send/recv \
+                 operation",
+                Refusal::Unsure,
+            ),
+            (
+                "sbatch: error: invalid partition specified: nopart\nsbatch: error: Batch job \
+                 submission failed: Invalid partition name specified",
+                Refusal::Permanent,
+            ),
+            (
+                "sbatch: error: Batch job submission failed: Requested node configuration is not \
+                 available",
+                Refusal::Permanent,
+            ),
+        ] {
+            assert_eq!(refusal(said.to_owned()), expected(said.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Slurm by its programs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use super::{
+    accounting, listing,
+    record::{Record, marked},
+    refusal,
+    submission::{arguments, id},
+};
+use crate::{
+    config::Pool,
+    engine::batch::{
+        Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status,
+        tools::{Said, Tools, words},
+    },
+};
+
+/// Most ids on one command line, which may have 128 KiB.
+const AT_ONCE: usize = 1000;
+
+/// What sbatch says before it sleeps for up to two minutes; the pool tries again by itself.
+const RETRIES: [&str; 3] = ["sleeping and retrying", "disabled, retrying", "queue full, sleeping"];
+
+const ADVICE: &str = "install Slurm's client programs here (Debian: slurm-client), or set PATH in \
+                      the pool's 'engine_env'";
+
+/// `sbatch`, `squeue`, `scancel` and `sacct`.
+pub struct Programs {
+    tools: Tools,
+    /// Nobody keeps accounts: sacct need not be asked again.
+    without_accounts: AtomicBool,
+}
+
+impl Programs {
+    /// Those of a pool.
+    pub fn new(pool: &Pool) -> Self {
+        let mut variables = pool.engine_env.clone();
+        // Seconds since 1970, whatever the site's time zone is.
+        variables.insert("SLURM_TIME_FORMAT".into(), Some("%s".into()));
+        Self { tools: Tools::new(&variables, ADVICE), without_accounts: AtomicBool::new(false) }
+    }
+
+    async fn submit(&self, request: &Request) -> Result<EngineJobId, Refusal> {
+        let said = self.tools.run_with("sbatch", arguments(request), &request.script, &RETRIES);
+        let said = said.await?;
+        match id(&said.stdout) {
+            Some(id) if said.status.success() => Ok(EngineJobId(id.to_owned())),
+            None if said.status.success() => Err(Refusal::Unsure(format!(
+                "sbatch tells no job id; it says: {}",
+                said.complaint()
+            ))),
+            _ => Err(refusal(said.complaint())),
+        }
+    }
+
+    /// squeue's jobs: all of this user, or one.
+    async fn list(&self, which: &str) -> Result<Vec<Record>, Refusal> {
+        let format = format!("--Format={}", listing::format());
+        let arguments = ["--noheader", "--states=all", which, &format];
+        let said = self.tools.run("squeue", words(arguments)).await?;
+        if said.status.success() {
+            return Ok(listing::read(&said.stdout));
+        }
+        if said.stderr.contains("Invalid job id specified") {
+            return Ok(Vec::new());
+        }
+        Err(refusal(said.complaint()))
+    }
+
+    async fn list_own(&self) -> Result<Vec<Record>, Refusal> {
+        self.list(&format!("--user={}", nix::unistd::geteuid())).await
+    }
+
+    /// What accounting has of `ids`; nothing where there is none.
+    async fn accounts(&self, ids: &[&str]) -> Vec<Record> {
+        let mut records = Vec::new();
+        for ids in ids.chunks(AT_ONCE) {
+            if self.without_accounts.load(Ordering::Relaxed) {
+                break;
+            }
+            let jobs = format!("--jobs={}", ids.join(","));
+            let format = format!("--format={}", accounting::FORMAT);
+            let arguments = ["-X", "--noheader", "--parsable2", &jobs, &format];
+            match self.tools.run("sacct", words(arguments)).await {
+                Ok(Said { status, stdout, .. }) if status.success() => {
+                    records.extend(accounting::read(&stdout));
+                }
+                Ok(said) if said.stderr.contains("storage is disabled") => {
+                    self.without_accounts.store(true, Ordering::Relaxed);
+                }
+                Ok(said) => tracing::debug!("sacct: {}", said.complaint()),
+                Err(trouble) => tracing::debug!("sacct: {trouble}"),
+            }
+        }
+        records
+    }
+
+    async fn states(&self, jobs: &[EngineJobId]) -> Result<Vec<(EngineJobId, Status)>, Refusal> {
+        let listed: BTreeMap<_, _> =
+            self.list_own().await?.into_iter().map(|record| (record.id(), record)).collect();
+        let is_asked_further = |id: &&EngineJobId| {
+            let status = listed.get(id).map(Record::status);
+            matches!(status, None | Some(Status::Ended(End::Cancelled { .. })))
+        };
+        let further: Vec<_> =
+            jobs.iter().filter(is_asked_further).map(|id| id.0.as_str()).collect();
+        let accounts = self.accounts(&further).await;
+        let accounts: BTreeMap<_, _> =
+            accounts.iter().map(|record| (record.id(), record)).collect();
+        let state = |id: &EngineJobId| {
+            let of_accounts = accounts.get(id).map(|record| record.status());
+            let ended = |status: &Status| matches!(status, Status::Ended(_));
+            // Accounts lag: there a job may run that slurmctld does not have any more.
+            let status = of_accounts.filter(ended).or_else(|| listed.get(id).map(Record::status));
+            (id.clone(), status.unwrap_or(Status::Forgotten))
+        };
+        Ok(jobs.iter().map(state).collect())
+    }
+
+    async fn cancel(&self, jobs: &[EngineJobId]) -> Result<(), Refusal> {
+        for jobs in jobs.chunks(AT_ONCE) {
+            // Only ids: a name or an option would mean other jobs.
+            let are_ids = jobs.iter().all(|id| id.0.bytes().all(|byte| byte.is_ascii_digit()));
+            if !are_ids {
+                return Err(Refusal::Permanent(format!("not all of {jobs:?} are ids of Slurm")));
+            }
+            // Quiet about those that have ended.
+            let ids = jobs.iter().map(|id| id.0.as_str());
+            let said = self.tools.run("scancel", ["--quiet"].into_iter().chain(ids)).await?;
+            let complaints: BTreeSet<_> =
+                said.stderr.lines().filter(|line| matters(line)).collect();
+            if !complaints.is_empty() {
+                let complaints: Vec<_> = complaints.into_iter().collect();
+                return Err(refusal(complaints.join("\n")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn reason(&self, job: &EngineJobId) -> String {
+        let mut records = match self.list(&format!("--jobs={job}")).await {
+            Ok(records) => records,
+            Err(refusal) => return format!("Slurm does not answer: {refusal}"),
+        };
+        if records.is_empty() {
+            records = self.accounts(&[&job.0]).await;
+        }
+        match records.first() {
+            Some(record) => record.in_words(),
+            None => format!("Slurm does not know a job {job} any more"),
+        }
+    }
+}
+
+/// Whether scancel's complaint is more than that a job has ended.
+fn matters(line: &str) -> bool {
+    let has_ended = ["Invalid job id specified", "already completing or completed"];
+    !line.trim().is_empty() && !has_ended.iter().any(|saying| line.contains(saying))
+}
+
+impl Batch for Programs {
+    fn start<'a>(&'a self, request: &'a Request) -> Answer<'a, Result<EngineJobId, Refusal>> {
+        Box::pin(self.submit(request))
+    }
+
+    fn status<'a>(&'a self, jobs: &'a [EngineJobId]) -> Answer<'a, Vec<(EngineJobId, Status)>> {
+        Box::pin(async move {
+            self.states(jobs).await.unwrap_or_else(|refusal| Status::unknown(jobs, &refusal))
+        })
+    }
+
+    fn stop<'a>(&'a self, jobs: &'a [EngineJobId]) -> Answer<'a, Result<(), Refusal>> {
+        Box::pin(self.cancel(jobs))
+    }
+
+    fn explain<'a>(&'a self, job: &'a EngineJobId) -> Answer<'a, String> {
+        Box::pin(self.reason(job))
+    }
+
+    fn find<'a>(
+        &'a self,
+        gateway: &'a str,
+    ) -> Answer<'a, Result<Vec<(EngineJobId, Mark)>, Refusal>> {
+        Box::pin(async move { Ok(marked(&self.list_own().await?, gateway)) })
+    }
+
+    fn version(&self) -> Answer<'_, Result<String, Refusal>> {
+        Box::pin(async move {
+            let said = self.tools.run("sbatch", ["--version"]).await?;
+            Ok(said.stdout.trim().to_owned())
+        })
+    }
+}
