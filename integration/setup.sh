@@ -29,7 +29,10 @@ missing_packages() {
     if [ "$what_for" = tests ]; then
         wanted+=(make ninja-build dash zsh perl ruby gawk tcl parallel r-base-core musl-tools
             binutils-aarch64-linux-gnu strace procps task-spooler
-            openssh-server openssh-client iproute2)
+            openssh-server openssh-client iproute2
+            slurm-wlm munge slurmrestd slurm-wlm-jwt-plugin
+            slurmdbd slurm-wlm-mysql-plugin mariadb-server
+            gridengine-master gridengine-exec gridengine-client bsd-mailx)
         # Often installed in other ways than by these packages.
         command -v node >/dev/null || wanted+=(nodejs)
         { command -v java && command -v javac; } >/dev/null || wanted+=(openjdk-17-jdk-headless)
@@ -62,11 +65,15 @@ install_packages() {
     fi
     say "installing ${missing[*]}"
     update_package_lists
-    # The hosts of the tests start an sshd each; this computer is not to be one of them.
+    # The tests start daemons of their own; this computer is to run none of them by itself.
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod +x "$policy"
         policy_is_ours=yes
+    fi
+    if [ "$what_for" = tests ]; then
+        # Else the package would ask how to set up a cluster; the tests make theirs.
+        echo 'gridengine-common shared/gridengineconfig boolean false' | debconf-set-selections
     fi
     DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 \
         install --no-install-recommends "${missing[@]}" </dev/null >"$log" 2>&1 ||
