@@ -35,7 +35,7 @@ pub use artefacts::Artefacts;
 pub use compare::{Files, assert_same_files};
 pub use finish::{DEADLINE, Finished, Running, assert_same, begin, finish, finish_with_input};
 pub use jobs::{Attempt, Id, Job};
-pub use lab::{HostFiles, HostProcess, HostSettings, Lab};
+pub use lab::{EngineLab, HostFiles, HostProcess, HostSettings, Lab};
 pub use nodes::Node;
 pub use pipelines::{Pipeline, Results};
 pub use processes::left_in;

@@ -26,9 +26,9 @@ pub(crate) struct Head {
 const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNET.union(CloneFlags::CLONE_NEWUTS);
 
 impl Head {
-    /// The head of the lab in `directory`.
+    /// The head of the testbed that keeps its state in `directory`.
     pub(super) fn of(directory: &Path) -> Self {
-        let pid = fs::read_to_string(directory.join("sshhosts/run/head.pid"));
+        let pid = fs::read_to_string(directory.join("run/head.pid"));
         let pid = pid.expect("a lab has a head").trim().parse().expect("a process id");
         Self::of_process(pid)
     }

@@ -21,8 +21,10 @@
 //! Labs know nothing of each other: their networks have the same addresses, and no way out. What
 //! makes hosts of namespaces is `integration/testbed/sshhosts.sh`.
 
+mod engine;
 mod faults;
 mod head;
+mod holder;
 mod processes;
 
 use std::{
@@ -30,17 +32,16 @@ use std::{
     ffi::OsStr,
     fmt::Write as _,
     fs,
-    io::{BufRead, BufReader, Read},
     net::{IpAddr, TcpListener, TcpStream},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
+    process::{Command, Stdio},
 };
 
 use tempfile::TempDir;
 
+pub use engine::EngineLab;
 pub(crate) use head::Head;
+use holder::Holder;
 pub use processes::HostProcess;
 
 use crate::{
@@ -83,8 +84,7 @@ impl Default for HostSettings<'_> {
 /// or the test is killed.
 pub struct Lab {
     directory: TempDir,
-    /// Stops all of it when its standard input ends.
-    holder: Child,
+    _holder: Holder,
     head: Head,
     hosts: Vec<String>,
 }
@@ -108,20 +108,7 @@ impl Lab {
     /// As [`Lab::start`].
     #[track_caller]
     pub fn with_space(count: usize, files: HostFiles, space: &str) -> Option<Self> {
-        if let Err(reason) = namespaces_can_be_made() {
-            assert!(
-                env::var_os(MAY_BE_SKIPPED).is_some(),
-                "hosts cannot be made here: {reason}; with {MAY_BE_SKIPPED}=1 the tests that need \
-                 them are skipped"
-            );
-            println!("skipped: hosts cannot be made here: {reason}");
-            return None;
-        }
-        // Not below $TMPDIR: the path of a gateway's Unix socket must stay below 108 bytes.
-        let directory = tempfile::Builder::new().prefix("rdlab-").tempdir_in("/tmp");
-        let mut directory = directory.expect("/tmp can be written to");
-        directory
-            .disable_cleanup(env::var_os("REDIRECTOR_TEST_KEEP").is_some_and(|value| value == "1"));
+        let directory = new_directory()?;
         let shared = directory.path().join("work");
         fs::create_dir(&shared).expect("just made its parent");
 
@@ -135,21 +122,10 @@ impl Lab {
         for seen_there in [&shared, built, programs_directory(), sources] {
             command.arg("--share").arg(seen_there);
         }
-        // In a process group of its own: it has to outlive a group that is killed.
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut holder = command.stderr(Stdio::piped()).spawn().expect("bash is installed");
-        let complaints = holder.stderr.take().expect("piped above");
-        let complaints = thread::spawn(move || read_text(complaints));
-        let mut ready = String::new();
-        let said = BufReader::new(holder.stdout.take().expect("piped above")).read_line(&mut ready);
-        if said.is_err() || ready != "ready\n" {
-            drop(holder.stdin.take());
-            let ended = holder.wait().expect("our child");
-            panic!("no hosts ({ended}): {}", complaints.join().unwrap_or_default());
-        }
-        let head = Head::of(directory.path());
+        let holder = Holder::start(command);
+        let head = Head::of(&directory.path().join("sshhosts"));
         let hosts = (1..=count).map(|number| format!("h{number}")).collect();
-        Some(Self { directory, holder, head, hosts })
+        Some(Self { directory, _holder: holder, head, hosts })
     }
 
     /// The hosts' names.
@@ -260,17 +236,33 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
-    fn drop(&mut self) {
-        drop(self.holder.stdin.take());
-        let ended = self.holder.wait().expect("our child");
-        // A second panic would hide the first.
-        assert!(ended.success() || thread::panicking(), "the hosts could not be stopped: {ended}");
+/// A directory for a testbed; `None` where there can be none, and that is no failure.
+#[track_caller]
+fn new_directory() -> Option<TempDir> {
+    if let Err(reason) = namespaces_can_be_made() {
+        assert!(
+            env::var_os(MAY_BE_SKIPPED).is_some(),
+            "hosts cannot be made here: {reason}; with {MAY_BE_SKIPPED}=1 the tests that need \
+             them are skipped"
+        );
+        println!("skipped: hosts cannot be made here: {reason}");
+        return None;
     }
+    // Not below $TMPDIR: the path of a gateway's Unix socket must stay below 108 bytes.
+    let directory = tempfile::Builder::new().prefix("rdlab-").tempdir_in("/tmp");
+    let mut directory = directory.expect("/tmp can be written to");
+    directory
+        .disable_cleanup(env::var_os("REDIRECTOR_TEST_KEEP").is_some_and(|value| value == "1"));
+    Some(directory)
 }
 
 fn testbed(directory: &Path) -> Command {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/testbed/sshhosts.sh");
+    script("sshhosts.sh", directory)
+}
+
+/// A script of `integration/testbed` with its files in `directory`.
+fn script(name: &str, directory: &Path) -> Command {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed").join(name);
     let mut command = Command::new(script);
     command.env("TESTBED_DIR", directory).current_dir("/");
     command
@@ -287,11 +279,4 @@ fn namespaces_can_be_made() -> Result<(), String> {
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
         Err(error) => Err(format!("unshare cannot be started: {error}")),
     }
-}
-
-fn read_text(mut stream: impl Read) -> String {
-    let mut bytes = Vec::new();
-    // What came before an error is shown.
-    stream.read_to_end(&mut bytes).ok();
-    String::from_utf8_lossy(&bytes).into_owned()
 }

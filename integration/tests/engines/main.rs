@@ -1,0 +1,12 @@
+//! The batch engines, on the real daemons: what is started runs once, what becomes of it is told
+//! as it is, and what cannot be had is refused in the engine's own words.
+//!
+//! Each file has one subject.
+
+mod commands;
+mod grid_engine;
+mod slurm;
+mod slurm_ends;
+mod slurm_rest;
+mod slurm_troubles;
+mod support;
