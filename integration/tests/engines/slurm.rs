@@ -3,7 +3,7 @@
 use std::fs;
 
 use integration::EngineLab;
-use redirector::engine::batch::{Batch, End, EngineJobId, Status};
+use redirector::engine::batch::{End, EngineJobId, Status};
 
 use crate::support::{
     GATEWAY, count_calls, engine, lines_of, on_head, request, slurm, start, status, wait_for_end,
@@ -91,21 +91,5 @@ fn a_job_that_slurm_never_had_is_forgotten_and_not_failed() {
         engine.stop(&[nobody]).await.expect("there is nothing to stop");
         let option = EngineJobId("--user=root".to_owned());
         assert!(engine.stop(&[option]).await.is_err(), "that would stop all jobs of root");
-    });
-}
-
-/// `engine` is what the gateway holds: it has to be shared between tasks.
-#[test]
-fn queries_may_be_under_way_at_the_same_time() {
-    let Some(lab) = EngineLab::slurm(1, &[]) else { return };
-    let engine: Box<dyn Batch> = engine(&slurm(&lab));
-    on_head(&lab, async {
-        let wanted = request(&lab, "a", "exec sleep 600");
-        let id = start(&*engine, &wanted).await;
-        let ids = [id.clone()];
-        let (one, other, why) =
-            tokio::join!(engine.status(&ids), engine.status(&ids), engine.explain(&id));
-        assert_eq!(one.len() + other.len(), 2);
-        assert!(!why.is_empty());
     });
 }

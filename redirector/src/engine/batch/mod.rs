@@ -73,6 +73,9 @@ pub enum Refusal {
 /// An engine. Several methods may be under way at the same time.
 pub trait Batch: Send + Sync {
     /// Hands a script in; it starts when the engine sees fit, once at most.
+    ///
+    /// An engine that is killed may lose what it took in its last seconds, and give the same id to
+    /// the next job: with an id that is known already, the older job is lost.
     fn start<'a>(&'a self, request: &'a Request) -> Answer<'a, Result<EngineJobId, Refusal>>;
 
     /// What has become of `jobs`: all of them in one query, and one answer for each. What the

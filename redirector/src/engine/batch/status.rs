@@ -22,8 +22,8 @@ pub enum Status {
     },
     /// It does not run any more, or never will.
     Ended(End),
-    /// The engine answers, and has no such job. So the job does not run, and how it ended must be
-    /// learnt elsewhere; accounts may show it later (Grid Engine writes them seconds late, and
+    /// The engine answers, and has no such job. So the job does not run, or will be ended by its
+    /// node in some seconds, and how it ended must be learnt elsewhere; accounts may show it later (Grid Engine writes them seconds late, and
     /// never for a job that had not begun).
     Forgotten,
     /// The engine does not answer, or not for this job. That says nothing about the job.
