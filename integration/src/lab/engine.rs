@@ -27,8 +27,9 @@ use crate::{
 /// slurm.fault(&["crash", "n1"]);
 /// ```
 pub struct EngineLab {
-    directory: TempDir,
+    // Before the directory, which it needs to stop all of it: fields are dropped in this order.
     _holder: Holder,
+    directory: TempDir,
     head: Head,
     name: &'static str,
 }
@@ -73,7 +74,7 @@ impl EngineLab {
         }
         let holder = Holder::start(command);
         let head = Head::of(&directory.path().join(name));
-        Some(Self { directory, _holder: holder, head, name })
+        Some(Self { _holder: holder, directory, head, name })
     }
 
     /// A directory that the head and all nodes see under the same path.

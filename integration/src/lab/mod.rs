@@ -83,8 +83,9 @@ impl Default for HostSettings<'_> {
 /// A head and hosts, named `h1`, `h2`, … They end, with all that runs there, when this is dropped
 /// or the test is killed.
 pub struct Lab {
-    directory: TempDir,
+    // Before the directory, which it needs to stop the hosts: fields are dropped in this order.
     _holder: Holder,
+    directory: TempDir,
     head: Head,
     hosts: Vec<String>,
 }
@@ -125,7 +126,7 @@ impl Lab {
         let holder = Holder::start(command);
         let head = Head::of(&directory.path().join("sshhosts"));
         let hosts = (1..=count).map(|number| format!("h{number}")).collect();
-        Some(Self { directory, _holder: holder, head, hosts })
+        Some(Self { _holder: holder, directory, head, hosts })
     }
 
     /// The hosts' names.

@@ -10,3 +10,4 @@ mod slurm_ends;
 mod slurm_rest;
 mod slurm_troubles;
 mod support;
+mod testbed;

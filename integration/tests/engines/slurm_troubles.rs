@@ -1,7 +1,7 @@
 //! Slurm: what is refused, and what is said when it does not answer.
 
 use integration::EngineLab;
-use redirector::engine::batch::{End, Refusal, Request, Status};
+use redirector::engine::batch::{Refusal, Request, Status};
 
 use crate::support::{
     GATEWAY, engine, on_head, request, slurm, start, wait_for_end, wait_for_start,
