@@ -78,6 +78,9 @@ fn rows(config: &Config) -> Vec<Row> {
         row("gateway.keep", &gateway.keep, |value| {
             value.map_or_else(|| "all".to_owned(), |count| count.to_string())
         }),
+        row("gateway.address", &gateway.address, |value| {
+            value.as_ref().map_or_else(|| "wherever agents find it".to_owned(), ToString::to_string)
+        }),
         row("node.cpus", &node.cpus, |value| value.map_or_else(found, |cpus| cpus.to_string())),
         row("node.mem", &node.mem, |value| value.map_or_else(found, format_bytes)),
         row("node.gpus", &node.gpus, |value| count(value, &found())),

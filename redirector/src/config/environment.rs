@@ -13,11 +13,12 @@ use crate::{
 };
 
 /// Variables that are settings of the gateway, which a client hands on when it starts one.
-pub const GATEWAY_VARIABLES: [&str; 13] = [
+pub const GATEWAY_VARIABLES: [&str; 14] = [
     IDLE_TIMEOUT,
     DURABILITY,
     KEEP_FOR,
     KEEP,
+    ADDRESS,
     CPUS,
     MEM,
     GPUS,
@@ -36,6 +37,7 @@ const IDLE_TIMEOUT: &str = "REDIRECTOR_IDLE_TIMEOUT";
 const DURABILITY: &str = "REDIRECTOR_DURABILITY";
 const KEEP_FOR: &str = "REDIRECTOR_KEEP_FOR";
 const KEEP: &str = "REDIRECTOR_KEEP";
+const ADDRESS: &str = "REDIRECTOR_GATEWAY_ADDRESS";
 const CPUS: &str = "REDIRECTOR_CPUS";
 const MEM: &str = "REDIRECTOR_MEM";
 const GPUS: &str = "REDIRECTOR_GPUS";
@@ -53,6 +55,7 @@ impl Config {
         read(&mut gateway.durability, DURABILITY, durability)?;
         read(&mut gateway.keep_for, KEEP_FOR, |text| parse_duration(text).map(Some))?;
         read(&mut gateway.keep, KEEP, |text| count(text).map(|number| Some(number.into())))?;
+        read(&mut gateway.address, ADDRESS, |text| text.parse().map(Some))?;
         read(&mut node.cpus, CPUS, |text| parse_cpus(text).map(Some))?;
         read(&mut node.mem, MEM, |text| parse_bytes(text).map(Some))?;
         read(&mut node.gpus, GPUS, |text| count(text).map(Some))?;

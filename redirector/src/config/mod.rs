@@ -7,6 +7,7 @@
 //! durability   = "process"   # or "full": sync every batch to the disk
 //! keep_for     = "90d"       # forget runs that ended longer ago, but
 //! keep         = 1000        # not the latest so many; both unset: forget nothing
+//! address      = "login2:7007"   # where agents of pools reach it; else wherever they can
 //!
 //! [node]
 //! cpus = 8                   # cpus, mem and gpus are found out where not given
@@ -55,6 +56,7 @@
 //! walltime  = "4h"
 //! ```
 
+mod address;
 mod environment;
 mod host_list;
 mod hosts;
@@ -80,6 +82,7 @@ use crate::{
 };
 
 pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
+pub use address::Address;
 pub use environment::{GATEWAY_VARIABLES, MODE_VARIABLE};
 pub use host_list::{ListedHost, parse_host_list, parse_host_names, parse_node_name};
 pub use hosts::{Host, Ssh, check_tag};
@@ -189,6 +192,8 @@ pub struct Gateway {
     pub keep_for: Setting<Option<Duration>>,
     /// The latest so many finished runs are not; with this alone, all others are.
     pub keep: Setting<Option<u64>>,
+    /// Where agents of pools reach it; `None`: at any address that this computer has, at any port.
+    pub address: Setting<Option<Address>>,
 }
 
 /// `[node]`: what this computer has for jobs.
@@ -233,6 +238,7 @@ impl Default for Config {
                 durability: Setting::default_of(Durability::Process),
                 keep_for: Setting::default_of(None),
                 keep: Setting::default_of(None),
+                address: Setting::default_of(None),
             },
             node: Node {
                 cpus: Setting::default_of(None),
@@ -308,6 +314,7 @@ impl Config {
         self.gateway.durability.override_with(gateway.durability, &origin);
         self.gateway.keep_for.override_with(gateway.keep_for.map(|value| Some(value.0)), &origin);
         self.gateway.keep.override_with(gateway.keep.map(Some), &origin);
+        self.gateway.address.override_with(gateway.address.map(Some), &origin);
         self.node.cpus.override_with(node.cpus.map(|value| Some(value.0)), &origin);
         self.node.mem.override_with(node.mem.map(|value| Some(value.0)), &origin);
         self.node.gpus.override_with(node.gpus.map(Some), &origin);

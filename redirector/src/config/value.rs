@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
-    Mode, OnFailure,
+    Address, Mode, OnFailure,
     written_hosts::{HostSection, SshSection},
     written_pools::PoolSection,
 };
@@ -57,6 +57,7 @@ pub(super) struct GatewaySection {
     pub durability: Option<Durability>,
     pub keep_for: Option<WrittenDuration>,
     pub keep: Option<u64>,
+    pub address: Option<Address>,
 }
 
 #[derive(Debug, Default, Deserialize)]
