@@ -10,7 +10,7 @@ use std::{
 use hyper::body::{Buf, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::UnixStream,
+    net::{TcpStream, UnixStream},
 };
 
 /// Bytes that are read at once from what does not give whole pieces.
@@ -50,6 +50,7 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
     }
 }
 
+impl Duplex for TcpStream {}
 impl Duplex for UnixStream {}
 #[cfg(test)]
 impl Duplex for tokio::io::DuplexStream {}

@@ -12,6 +12,7 @@
 pub mod batch;
 pub mod channel;
 mod halves;
+pub mod join;
 pub mod multiplex;
 pub mod program;
 pub mod ssh;

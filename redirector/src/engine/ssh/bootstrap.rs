@@ -93,7 +93,7 @@ fn script() -> &'static str {
 
 /// The name of the agent that `gateway_id` has on `host`: a directory's, so that each of them
 /// is of characters that mean the same everywhere, and short enough for a socket below it.
-pub(super) fn agent_name(gateway_id: &str, host: &str) -> String {
+pub(in crate::engine) fn agent_name(gateway_id: &str, host: &str) -> String {
     const LONGEST: usize = place::AGENT_NAME_MAX;
     const DIGEST: usize = 16;
     let plain = |character: char| {

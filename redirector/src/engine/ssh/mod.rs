@@ -32,6 +32,7 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 pub use connection::{Connection, Process};
 pub use problem::{Doing, Error, Problem};
 
+pub(super) use self::bootstrap::agent_name;
 use self::{
     bootstrap::Said,
     connection::{Line, Session},
@@ -133,7 +134,7 @@ async fn send(program: &Program, session: &mut Session) -> Result<(), Problem> {
 }
 
 /// How long an agent keeps its jobs without a gateway that gives it up after `lost_after`.
-fn grace(lost_after: Duration) -> Duration {
+pub(super) fn grace(lost_after: Duration) -> Duration {
     lost_after.saturating_sub(MARGIN.min(lost_after / 2))
 }
 
