@@ -1,12 +1,22 @@
 //! How an agent starts and leaves.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use tokio::net::UnixListener;
+use tokio::{net::UnixListener, sync::mpsc::UnboundedReceiver};
 
-use super::{control_group::ControlGroups, server, shepherds::Shepherds};
+use super::{
+    control_group::ControlGroups,
+    server::{self, Way},
+    shepherds::{Event, Shepherds},
+    supervisor::Reason,
+};
 use crate::{
     detached::{self, LockError, failed},
+    engine::join::{self, Caller},
     place::{self, StateDirectory},
 };
 
@@ -31,6 +41,9 @@ pub enum Error {
         /// Where its state is.
         directory: String,
     },
+    /// No gateway expects it.
+    #[error(transparent)]
+    Join(#[from] join::Error),
     /// The system refuses something.
     #[error(transparent)]
     System(#[from] detached::Error),
@@ -64,6 +77,36 @@ pub fn serve(gateways: Gateways) -> Result<(), Error> {
     super::ignore_broken_pipes();
     let log = detached::open_log(&state.agent_log())?;
     detached::start_logging(Some(&log))?;
+    run(&state, async |shepherds, events| {
+        let listener = listen(&state.agent_socket())?;
+        let has_starter = detached::announce(&log)?;
+        Ok(match gateways {
+            Gateways::Here => server::serve(&state, listener, shepherds, events, has_starter).await,
+            Gateways::Elsewhere => {
+                server::serve_remote(&state, Way::Visits(listener), shepherds, events).await
+            }
+        })
+    })
+}
+
+/// Serves the gateway that has written the invitation `file`, in the foreground: whoever has
+/// started this process takes its end for the end of all that it runs. The log is standard error.
+pub fn join(file: &Path) -> Result<(), Error> {
+    crate::inherited::close();
+    super::ignore_broken_pipes();
+    detached::start_logging(None)?;
+    let caller = Caller::begin(file)?;
+    let state = StateDirectory::of_agent(caller.directory())?;
+    run(&state, async |shepherds, events| {
+        Ok(server::serve_remote(&state, Way::Joins(caller), shepherds, events).await)
+    })
+}
+
+/// Locks `state`, and runs `serve` with all that an agent needs.
+fn run(
+    state: &StateDirectory,
+    serve: impl AsyncFnOnce(Shepherds, UnboundedReceiver<Event>) -> Result<Reason, Error>,
+) -> Result<(), Error> {
     let lock = detached::lock(&state.agent_lock(), TAKE_OVER).map_err(|error| match error {
         LockError::System(error) => Error::System(error),
         LockError::Held(pid) => {
@@ -80,19 +123,13 @@ pub fn serve(gateways: Gateways) -> Result<(), Error> {
         })
         .ok();
     let served = runtime.block_on(async {
-        let socket = state.agent_socket();
-        let listener = listen(&socket)?;
         let shared_lock = lock.try_clone().map_err(failed("share the lock"))?;
         let directory = groups.as_ref().map(|groups| groups.directory().to_owned());
         let (shepherds, events) = Shepherds::new(shared_lock, directory);
-        let has_starter = detached::announce(&log)?;
-        tracing::info!(pid = std::process::id(), state = %state.path().display(), "listening");
-        let leave = match gateways {
-            Gateways::Here => server::serve(&state, listener, shepherds, events, has_starter).await,
-            Gateways::Elsewhere => server::serve_remote(&state, listener, shepherds, events).await,
-        };
+        tracing::info!(pid = std::process::id(), state = %state.path().display(), "serving");
+        let leave = serve(shepherds, events).await?;
         // First nobody can find the socket any more; whoever comes now starts another agent.
-        drop(fs::remove_file(socket));
+        drop(fs::remove_file(state.agent_socket()));
         tracing::info!("leaving: {leave}");
         Ok(())
     });

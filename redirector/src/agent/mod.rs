@@ -32,6 +32,7 @@ pub(crate) mod http;
 pub(crate) mod hub;
 pub mod invocation;
 pub(crate) mod job_processes;
+mod joined;
 mod log_socket;
 pub mod memory;
 mod predecessors;

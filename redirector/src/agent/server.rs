@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     examine::Examiner,
     http::Services,
-    log_socket, predecessors,
+    joined, log_socket, predecessors,
     protocol::Report,
     shepherds::{Event, Shepherds},
     solitude::{Change, Solitude},
@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    engine::{ByteStream, multiplex::Heard},
+    engine::{ByteStream, join::Caller, multiplex::Heard},
     model::Text,
     node::Facts,
     place::StateDirectory,
@@ -73,6 +73,16 @@ pub(super) enum Arrival<S> {
     /// Another build of this program wants to be the agent; it is told how many attempts are in
     /// the way of that, or `None`: this one leaves.
     Successor(oneshot::Sender<Option<usize>>),
+    /// The gateway does not want this agent any more.
+    Dismissal,
+}
+
+/// How a gateway on another computer comes by an agent.
+pub(super) enum Way {
+    /// Links are handed over to whoever listens here: see [`visits`].
+    Visits(UnixListener),
+    /// The agent connects to it: see [`joined`].
+    Joins(Caller),
 }
 
 /// Serves the gateways of this computer that connect to `listener`; the one that started this
@@ -104,10 +114,10 @@ pub(super) async fn serve(
     Server { state, supervisor, solitude }.serve(next, events).await
 }
 
-/// Serves a gateway on another computer: see [`visits`].
+/// Serves a gateway on another computer.
 pub(super) async fn serve_remote(
     state: &StateDirectory,
-    listener: UnixListener,
+    way: Way,
     shepherds: Shepherds,
     events: UnboundedReceiver<Event>,
 ) -> Reason {
@@ -128,8 +138,17 @@ pub(super) async fn serve_remote(
     let stages = Stages::new(state, std::env::current_exe().ok());
     let examiner = Examiner::new(state);
     let services = Services { orders, stages, examiner, hub: supervisor.hub().clone(), spool };
-    let links = tokio::spawn(visits::serve(listener, services, leaving));
-    let server = Server { state, supervisor, solitude: Solitude::far_from_the_gateway() };
+    let (links, solitude) = match way {
+        Way::Visits(listener) => {
+            let links = tokio::spawn(visits::serve(listener, services, leaving));
+            (links, Solitude::far_from_the_gateway())
+        }
+        Way::Joins(caller) => {
+            let solitude = Solitude::on_the_way_to_the_gateway(caller.grace());
+            (tokio::spawn(joined::serve(caller, services, leaving)), solitude)
+        }
+    };
+    let server = Server { state, supervisor, solitude };
     let reason = server.serve(next, events).await;
     // First nobody can find the socket any more; whoever comes now starts another agent.
     drop(std::fs::remove_file(state.agent_socket()));
@@ -197,6 +216,7 @@ impl Server<'_> {
                         }
                         // Fails only when whoever asked has gone.
                         Arrival::Successor(reply) => drop(reply.send(self.supervisor.make_way())),
+                        Arrival::Dismissal => self.supervisor.terminate(Reason::Dismissed),
                     }
                 }
                 _ = events.recv_many(&mut batch, BATCH) => {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   on the gateway's computer:   jobs may be waiting behind those here ─► starts a gateway
-//!   elsewhere:                   nothing is to be done ─ [`SHORT`] ─► leaves
+//!   elsewhere:                   nothing is to be done ─ [`SHORT`] ─► leaves (in an allocation,
+//!                                after the grace, too)
 //!                                the grace since it was heard last ─► ends all jobs, leaves
 //! ```
 //!
@@ -49,6 +50,8 @@ enum Place {
         start: Option<JoinHandle<()>>,
     },
     Far {
+        /// How long an agent with nothing to do waits for it.
+        patience: Duration,
         /// When the present or last gateway was heard last, and for how long jobs are kept then.
         link: Option<(Heard, Duration)>,
         /// They are kept until then.
@@ -63,16 +66,26 @@ impl Solitude {
         Self { place: Place::Beside { state, start: None }, awaited_until }
     }
 
-    /// On another computer.
+    /// On another computer, to which the gateway comes.
     pub(super) fn far_from_the_gateway() -> Self {
-        let place = Place::Far { link: None, bearable_until: None };
-        Self { place, awaited_until: Some(Instant::now() + SHORT) }
+        Self::far(SHORT)
+    }
+
+    /// On another computer, from which this agent comes to the gateway; that one cannot have
+    /// another agent there as easily, so this one stays as long as if it had jobs.
+    pub(super) fn on_the_way_to_the_gateway(grace: Duration) -> Self {
+        Self::far(grace)
+    }
+
+    fn far(patience: Duration) -> Self {
+        let place = Place::Far { patience, link: None, bearable_until: None };
+        Self { place, awaited_until: Some(Instant::now() + patience) }
     }
 
     /// The gateway is gone.
     pub(super) fn begins(&mut self, supervisor: &Supervisor) {
-        if let Place::Far { link, bearable_until } = &mut self.place {
-            self.awaited_until = Some(Instant::now() + SHORT);
+        if let Place::Far { patience, link, bearable_until } = &mut self.place {
+            self.awaited_until = Some(Instant::now() + *patience);
             *bearable_until = link.as_ref().map(|(heard, grace)| heard.last() + *grace);
         }
         self.goes_on(supervisor);
@@ -97,7 +110,7 @@ impl Solitude {
     /// A gateway is there.
     pub(super) fn ends(&mut self, by: Option<(Heard, Duration)>) {
         self.awaited_until = None;
-        if let Place::Far { link, bearable_until } = &mut self.place {
+        if let Place::Far { link, bearable_until, .. } = &mut self.place {
             *link = by;
             *bearable_until = None;
         }

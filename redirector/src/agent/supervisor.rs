@@ -38,12 +38,14 @@ pub(super) enum Reason {
     Signal,
     /// Its gateway has been gone for too long.
     Deserted,
+    /// Its gateway expects it no more.
+    Dismissed,
 }
 
 impl Reason {
     /// Whether jobs end because of it.
     const fn ends_jobs(self) -> bool {
-        matches!(self, Self::Signal | Self::Deserted)
+        matches!(self, Self::Signal | Self::Deserted | Self::Dismissed)
     }
 }
 
@@ -54,6 +56,7 @@ impl fmt::Display for Reason {
             Self::Told => "the gateway said so",
             Self::Signal => "a signal said so",
             Self::Deserted => "the gateway has been gone for too long",
+            Self::Dismissed => "the gateway expects it no more",
         })
     }
 }

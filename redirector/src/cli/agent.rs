@@ -38,6 +38,9 @@ pub(super) struct Arguments {
     /// Hand standard input and output to the agent for a gateway on another computer
     #[arg(long, hide = true, requires_all = ["name", "mark", "build", "grace_ms"])]
     attach: bool,
+    /// Be the agent that the gateway has invited with this file, in the foreground
+    #[arg(long, hide = true, value_name = "FILE")]
+    join: Option<PathBuf>,
     /// What that gateway calls the agent
     #[arg(long, hide = true)]
     name: Option<String>,
@@ -82,6 +85,8 @@ pub(super) fn main(arguments: Arguments) -> Outcome {
     } = arguments
     {
         attach(&Attachment { name, mark, build, grace: Duration::from_millis(grace) })?;
+    } else if let Some(file) = &arguments.join {
+        daemon::join(file)?;
     } else if arguments.detached {
         daemon::serve(gateways)?;
     } else {

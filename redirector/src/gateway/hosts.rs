@@ -1,26 +1,18 @@
 //! Agents on other computers: connects to one, and passes on what it says.
 //!
 //! ```text
-//!   core ── [`connect`] ──► ssh ──► link ──► "/v1/orders" ──► [`agents::converse`] ──► core
-//!        ◄── AgentUp { link: orders, channel } … AgentDown { problem } ──┘
+//!   core ── [`connect`] ──► ssh ──► [`links::converse`] ──► AgentUp … AgentDown { problem } ──► core
 //! ```
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::{sync::mpsc::UnboundedSender, task::AbortHandle, time::timeout};
+use tokio::{sync::mpsc::UnboundedSender, task::AbortHandle};
 
-use super::{agents, message::Message};
+use super::{links, message::Message};
 use crate::{
-    agent::http::ORDERS,
     config::{Host, Ssh},
-    engine::{
-        multiplex::{self, Ended, KeepAlive},
-        ssh,
-    },
+    engine::{multiplex::Ended, ssh},
 };
-
-/// How long a link whose orders have ended may take to say why, and the other way round.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Connects once to the agent that the gateway `gateway_id` has on `host`, which is started if
 /// there is none, and passes on what it says until it is gone. The last message says why; there
@@ -56,28 +48,7 @@ async fn converse(
         let colon = if complaint.is_empty() { "" } else { "; ssh says: " };
         Some(format!("host {} ({}): {ended}{colon}{complaint}", host.name, host.address))
     };
-    let (channel, link) = match multiplex::connect(stream, KeepAlive::default()).await {
-        Ok(link) => link,
-        Err(ended) => {
-            process.ended().await;
-            return failed(&ended, &process.complaint());
-        }
-    };
-    let orders = async {
-        if let Ok(orders) = channel.open(ORDERS).await {
-            let (reader, writer) = tokio::io::split(orders);
-            agents::converse(&host.name, reader, writer, Some(channel), core).await;
-        }
-    };
-    let (mut link, mut orders) = (pin!(link), pin!(orders));
-    let ended = tokio::select! {
-        ended = &mut link => {
-            // What has come in already is still to be passed on.
-            drop(timeout(LAST_WORDS, orders).await);
-            ended
-        }
-        () = &mut orders => timeout(LAST_WORDS, link).await.unwrap_or(Ended::Closed),
-    };
+    let ended = links::converse(&host.name, stream, core).await;
     if matches!(ended, Ended::Closed) {
         return None;
     }
