@@ -163,8 +163,7 @@ impl StateDirectory {
     }
 
     /// The one at `path`, wherever the environment says it is.
-    #[cfg(test)]
-    pub(crate) fn at(path: &Path) -> Self {
+    pub fn at(path: &Path) -> Self {
         Self(path.to_owned())
     }
 

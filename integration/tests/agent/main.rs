@@ -5,6 +5,7 @@
 
 mod ahead;
 mod ends;
+mod joins;
 mod leftovers;
 mod limits;
 mod memory;
