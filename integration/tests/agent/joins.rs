@@ -77,6 +77,12 @@ impl Site {
         self.directory.path()
     }
 
+    /// Where its agent is.
+    fn state(&self) -> PathBuf {
+        let user = nix::unistd::getuid();
+        format!("/tmp/redirector-{user}/{}.{}", self.gateway_id, node()).into()
+    }
+
     fn gateway(&self) -> Joining {
         let _inside = self.runtime.enter();
         let state = StateDirectory::at(self.path());
@@ -134,11 +140,12 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let user = nix::unistd::getuid();
-        let state = format!("/tmp/redirector-{user}/{}.{}", self.gateway_id, node());
-        // Not there if no agent was started.
-        drop(fs::remove_dir_all(state));
+        let state = self.state();
+        // It has gone with its agent if all went well.
+        let is_left = state.exists();
+        drop(fs::remove_dir_all(&state));
         if !thread::panicking() {
+            assert!(!is_left, "{} is left behind", state.display());
             assert_eq!(left_in(self.path()), [""; 0], "left behind");
         }
     }

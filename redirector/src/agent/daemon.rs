@@ -10,6 +10,7 @@ use tokio::{net::UnixListener, sync::mpsc::UnboundedReceiver};
 
 use super::{
     control_group::ControlGroups,
+    remains,
     server::{self, Way},
     shepherds::{Event, Shepherds},
     supervisor::Reason,
@@ -97,9 +98,16 @@ pub fn join(file: &Path) -> Result<(), Error> {
     detached::start_logging(None)?;
     let caller = Caller::begin(file)?;
     let state = StateDirectory::of_agent(caller.directory())?;
-    run(&state, async |shepherds, events| {
+    let ended = run(&state, async |shepherds, events| {
+        if let Err(error) = remains::mark(&state).and_then(|()| remains::remove_beside(&state)) {
+            tracing::warn!("cannot clear up beside {}: {error}", state.path().display());
+        }
         Ok(server::serve_remote(&state, Way::Joins(caller), shepherds, events).await)
-    })
+    });
+    if ended.is_ok() {
+        remains::remove(&state);
+    }
+    ended
 }
 
 /// Locks `state`, and runs `serve` with all that an agent needs.

@@ -40,6 +40,7 @@ pub(crate) mod probe;
 pub mod process;
 pub(crate) mod processes;
 pub mod protocol;
+mod remains;
 mod remarks;
 mod server;
 pub mod shepherd;

@@ -170,7 +170,9 @@ impl Joining {
     pub fn keep_only(&self, nodes: &BTreeSet<NodeName>) {
         match self.0.door.shelf.nodes() {
             Ok(left) => {
-                left.iter().filter(|node| !nodes.contains(node)).for_each(|node| self.forget(node))
+                for node in left.iter().filter(|node| !nodes.contains(node)) {
+                    self.forget(node);
+                }
             }
             Err(error) => tracing::error!("cannot look for invitations: {error}"),
         }
@@ -298,11 +300,10 @@ async fn receive(listener: TcpListener, door: Arc<Door>) {
 }
 
 fn complain(refusal: &Refusal, peer: SocketAddr) {
-    match refusal {
+    if matches!(refusal, Refusal::Handshake(handshake::Error::Connection(_))) {
         // An agent tries all addresses and keeps one.
-        Refusal::Handshake(handshake::Error::Connection(_)) => {
-            tracing::debug!("{peer} has gone again: {refusal}");
-        }
-        _ => tracing::warn!("{peer} is not let in: {refusal}"),
+        tracing::debug!("{peer} has gone again: {refusal}");
+    } else {
+        tracing::warn!("{peer} is not let in: {refusal}");
     }
 }
