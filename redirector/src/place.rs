@@ -287,6 +287,11 @@ impl StateDirectory {
         self.0.join("hosts.json")
     }
 
+    /// What is known of the allocations that batch engines lend.
+    pub fn allocations(&self) -> PathBuf {
+        self.0.join("allocations")
+    }
+
     /// The journal.
     pub fn journal(&self) -> PathBuf {
         self.0.join("journal.sqlite")

@@ -3,7 +3,7 @@
 use tokio::sync::{broadcast, mpsc::UnboundedSender, oneshot};
 
 use super::{
-    core::{Happening, progress::Watching},
+    core::{Happening, pools::Answer, progress::Watching},
     stage::{self, Staged},
 };
 use crate::{
@@ -142,6 +142,8 @@ pub(super) enum Message {
     Purge { retention: Retention, reply: Option<Reply<Result<Purged, Failure>>> },
     /// It is time to forget what is old.
     KeepHouse,
+    /// A batch engine has answered.
+    Engine(Answer),
     /// An agent has said what it runs.
     AgentUp { hello: AgentHello, link: AgentLink },
     /// An attempt that was promised to an agent was not started, and will not be.

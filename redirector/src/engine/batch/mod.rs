@@ -40,13 +40,16 @@ pub use log::out_of_memory;
 pub use request::{Mark, Request};
 pub use status::{End, Status};
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{Engine, Pool};
 
 /// What an engine's method gives in the end.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What an engine calls a job of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct EngineJobId(pub String);
 
 impl fmt::Display for EngineJobId {

@@ -147,7 +147,11 @@ impl Core {
         for job in to_end.map(|(job, _)| *job).collect::<Vec<_>>() {
             self.order_end(job, GRACE);
         }
-        if name != own {
+        self.note_link(&name, true);
+        if let Some(borrowers) = self.borrowers(&name) {
+            self.unsettled.reconsider(borrowers);
+            self.settle_all();
+        } else if name != own {
             self.settle_queued();
         }
     }

@@ -92,6 +92,7 @@ impl Core {
         self.stop_measuring(job);
         self.give_back(job);
         self.dispatch(Event::Ended { job });
+        self.note_end(job);
         self.submit_to_dispatcher(job);
     }
 

@@ -55,7 +55,9 @@ impl Core {
                     "it was queued {waits} ago, and no node is known yet that can run it"
                 ));
                 let need = live.need.as_deref();
-                lines.extend(need.map(|need| self.why_kept_back(need)).unwrap_or_default());
+                lines.extend(
+                    need.map(|need| self.why_kept_back(record.id, need)).unwrap_or_default(),
+                );
             }
             State::Queued => match dispatcher {
                 Some(Explanation::Waiting { reason, behind, candidates, .. }) => {

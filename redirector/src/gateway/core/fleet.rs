@@ -70,8 +70,18 @@ pub(super) struct Node {
 pub(super) struct Remote {
     pub host: Arc<Host>,
     pub mapping: Mapping,
+    pub way: Way,
     /// Ends the attempt to connect, or the connection.
     pub connection: Option<AbortHandle>,
+}
+
+/// How a host's agent is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// This gateway starts it and connects to it.
+    Ssh,
+    /// A batch engine starts it, and it connects to this gateway.
+    Joins,
 }
 
 /// The connection to a node's agent.
@@ -105,6 +115,15 @@ impl Fleet {
 
     /// A host joins, or its settings are replaced.
     pub(super) fn add(&mut self, host: Host) {
+        self.add_by(host, Way::Ssh);
+    }
+
+    /// A batch engine lends a node, which comes when the engine sees fit.
+    pub(super) fn lend(&mut self, host: Host) {
+        self.add_by(host, Way::Joins);
+    }
+
+    fn add_by(&mut self, host: Host, way: Way) {
         let name = host.name.clone();
         let mapping = Mapping::of(&host);
         match self.nodes.get_mut(&name) {
@@ -114,7 +133,7 @@ impl Fleet {
             }
             Some(_) => {}
             None => {
-                let remote = Remote { host: Arc::new(host), mapping, connection: None };
+                let remote = Remote { host: Arc::new(host), mapping, way, connection: None };
                 self.nodes.insert(name, Node::new(Some(remote)));
             }
         }
@@ -210,6 +229,11 @@ impl Node {
             // Fails only when the agent is gone: its successor is told what still matters.
             drop(link.orders.send(order));
         }
+    }
+
+    /// Whether a batch engine lends it.
+    pub(super) fn is_lent(&self) -> bool {
+        self.host.as_ref().is_some_and(|remote| remote.way == Way::Joins)
     }
 
     /// Whether its agent has yet to be given this environment, which it then has.

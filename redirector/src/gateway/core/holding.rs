@@ -46,6 +46,7 @@ impl Core {
         self.journal.write(Write::Move { job, state: State::Held });
         if before == State::Queued {
             self.unsettled.forget(job);
+            self.note_end(job);
             self.dispatch(Event::Cancelled { job });
         }
         Ok(vec![job])

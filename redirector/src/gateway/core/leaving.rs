@@ -52,6 +52,7 @@ impl Core {
         };
         // An agent that cannot be reached is told by the next gateway.
         let _in_time = tokio::time::timeout(PARTING, all_heard).await;
+        self.give_allocations_back(messages).await;
     }
 
     pub(super) fn may_leave(&self) -> bool {

@@ -5,12 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Core, fleet::Link};
+use super::{
+    Core,
+    fleet::{Link, Way},
+    pools::Pools,
+};
 use crate::{
     dispatcher::Event,
     gateway::{
         agents::{self, IfNone},
-        hosts,
+        hosts, joins,
     },
     model::{JobId, NodeName, Outcome, State, Timestamp},
 };
@@ -41,6 +45,11 @@ impl Core {
         node.link = Link::Connecting;
         match &mut node.host {
             None => agents::connect(name.clone(), state, messages, if_none),
+            Some(remote) if remote.way == Way::Joins => {
+                let joining = self.pools.as_ref().and_then(Pools::joining).cloned();
+                remote.connection =
+                    joining.map(|joining| joins::connect(name.clone(), joining, messages));
+            }
             Some(remote) => {
                 let (host, ssh) = (Arc::clone(&remote.host), self.setup.ssh.clone());
                 let gateway = self.setup.gateway_id.clone();
@@ -51,6 +60,7 @@ impl Core {
 
     pub(super) fn agent_down(&mut self, name: &NodeName, problem: Option<String>) {
         let Some(node) = self.fleet.get_mut(name) else { return };
+        let is_given_back = self.pools.as_ref().is_some_and(|pools| pools.gives_back(name));
         let was_up = node.is_up();
         node.link = Link::Down;
         if node.host.is_none() {
@@ -63,12 +73,17 @@ impl Core {
             return;
         }
         let problem = problem.unwrap_or_else(|| "its connection was lost".to_owned());
-        if node.problem.as_ref() != Some(&problem) {
+        if node.problem.as_ref() != Some(&problem) && !is_given_back {
             tracing::warn!(target: "node", node = %name, "{problem}");
         }
         node.failed(problem);
         node.down_since.get_or_insert_with(Instant::now);
-        let awaiting = std::mem::take(&mut node.awaiting);
+        let (awaiting, is_lent) = (std::mem::take(&mut node.awaiting), node.is_lent());
+        if is_lent {
+            self.note_link(name, false);
+            // It comes by itself, if it comes.
+            self.connect_agent(name);
+        }
         if was_up {
             self.dispatch(Event::NodeSuspended { node: name.clone() });
         }

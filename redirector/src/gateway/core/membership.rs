@@ -123,6 +123,7 @@ impl Core {
         let gone: Vec<NodeName> = self
             .fleet
             .hosts()
+            .filter(|(_, node)| !node.is_lent())
             .map(|(name, _)| name.clone())
             .filter(|name| hosts.iter().chain(&self.hosts_by_hand).all(|host| host.name != *name))
             .collect();

@@ -23,6 +23,7 @@ mod node_log;
 mod nodes;
 mod pace;
 mod placed;
+pub(super) mod pools;
 pub(super) mod progress;
 mod promises;
 mod purge;
@@ -96,6 +97,8 @@ pub(super) struct Core {
     fleet: Fleet,
     /// Those that are nodes not by the configuration, but because somebody has added them.
     hosts_by_hand: Vec<Host>,
+    /// Nodes that batch engines lend.
+    pools: Option<pools::Pools>,
     fleet_lists: sites::Lists,
     unsettled: sites::Unsettled,
     /// Jobs to be sent to their agents once the batch is journalled.
@@ -148,23 +151,29 @@ impl Core {
         let unfinished = store.unfinished()?;
         let mut fleet = Fleet::new(node, facts);
         let hosts_by_hand = membership::by_hand(&state);
-        for host in settings.hosts.into_iter().chain(hosts_by_hand.clone()) {
+        for host in settings.hosts.iter().cloned().chain(hosts_by_hand.clone()) {
             fleet.add(host);
         }
         let own = fleet.own.clone();
+        let setup = Facts {
+            stages: Stages::new(&state),
+            state,
+            gateway_id: tokens.journal_id(),
+            ssh: settings.ssh.clone(),
+            idle_timeout,
+            retention: (settings.gateway.keep_for.value, settings.gateway.keep.value),
+            connections,
+            messages,
+            started: Timestamp::now(),
+            clock: Instant::now(),
+        };
+        let started = pools::Pools::start(&setup, &settings);
+        let (pools, lent) = started.map_or((None, Vec::new()), |(it, lent)| (Some(it), lent));
+        for host in lent {
+            fleet.lend(host);
+        }
         let mut core = Self {
-            setup: Facts {
-                stages: Stages::new(&state),
-                state,
-                gateway_id: tokens.journal_id(),
-                ssh: settings.ssh,
-                idle_timeout,
-                retention: (settings.gateway.keep_for.value, settings.gateway.keep.value),
-                connections,
-                messages,
-                started: Timestamp::now(),
-                clock: Instant::now(),
-            },
+            setup,
             dispatcher: Dispatcher::new(),
             journal: Journal::new(store),
             tokens,
@@ -172,6 +181,7 @@ impl Core {
             keys: HashMap::new(),
             fleet,
             hosts_by_hand,
+            pools,
             fleet_lists: sites::Lists::default(),
             unsettled: sites::Unsettled::default(),
             assigned: Vec::new(),
@@ -217,6 +227,7 @@ impl Core {
                     }
                     let are_followed = self.take_followed() == count;
                     self.promise_ahead();
+                    self.tend_pools();
                     if are_ends && are_followed && self.journal.can_wait() && self.assigned.is_empty() {
                         self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_DELAY);
                     } else {
@@ -226,6 +237,10 @@ impl Core {
                 }
                 () = tokio::time::sleep(JOURNAL_RETRY), if self.journal.is_behind() => self.commit(),
                 () = until(self.next_link()) => self.tend_links(),
+                () = until(self.next_of_pools()) => {
+                    self.tend_pools();
+                    self.commit();
+                }
                 () = until(self.commit_at) => self.commit(),
                 () = until(self.next_overdue()) => self.call_back_overdue(),
                 () = until(self.measuring.next()) => self.measure(),
@@ -282,7 +297,11 @@ impl Core {
                 let answer = self.retry(job);
                 self.journal.after_commit(move || drop(reply.send(answer)));
             }
-            Message::Explain { job, reply } => drop(reply.send(self.explain(job))),
+            Message::Explain { job, reply } => {
+                let explained = self.explain(job);
+                self.explain_allocation(job, explained, reply);
+            }
+            Message::Engine(answer) => self.engine_answered(answer),
             Message::Nodes { reply } => drop(reply.send(self.nodes())),
             Message::AddNode { host, reply } => drop(reply.send(self.add_by_hand(*host))),
             Message::DrainNode { node, drain, reply } => {
@@ -344,6 +363,7 @@ impl Core {
         let is_detached = live.is_detached();
         self.progress.started(live.run, job);
         self.stall.queued.remove(&job);
+        self.note_start(job, &node);
         self.give(job, pieces);
         if is_detached || node != self.fleet.own {
             self.assign(job, &node);
@@ -402,6 +422,7 @@ impl Core {
         self.stall.queued.remove(&job);
         self.unsettled.forget(job);
         self.stop_measuring(job);
+        self.note_end(job);
         self.forget_assignment(job);
         self.forget_promise(job);
         Some(live)

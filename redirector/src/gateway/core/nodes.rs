@@ -101,7 +101,7 @@ impl Core {
             node: name.to_string(),
             state,
             address: host.map(|host| host.address.clone()),
-            problem: node.problem.clone(),
+            problem: self.why_no_agent(name).or_else(|| node.problem.clone()),
             since,
             tags: host.map_or_else(Vec::new, |host| host.tags.clone()),
             max_jobs: node.facts.as_ref().and_then(|facts| facts.max_jobs),

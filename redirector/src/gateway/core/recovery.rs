@@ -144,6 +144,7 @@ impl Core {
         let node = node.unwrap_or_else(|| self.fleet.own.clone());
         let indices = given.pieces.clone();
         self.adopt(job, given);
+        self.note_start(job, &node);
         self.dispatch(Event::Recovered { job, request, node, indices });
     }
 

@@ -108,6 +108,12 @@ impl Unsettled {
         }
     }
 
+    /// The dispatcher does not know of the job any more.
+    pub(super) fn keep_back(&mut self, job: JobId) {
+        self.some.remove(&job);
+        self.none.insert(job);
+    }
+
     /// Whether the dispatcher does not know of the job yet.
     pub(super) fn is_kept_back(&self, job: JobId) -> bool {
         self.none.contains(&job)
@@ -182,9 +188,11 @@ pub(super) fn program_on(node: &Node, spec: &Spec) -> Text {
 impl Core {
     /// Hands a queued job to the dispatcher, as soon as it is known where it may run.
     pub(super) fn submit_to_dispatcher(&mut self, job: JobId) {
-        let Some(live) = self.live.get_mut(&job) else { return };
+        self.wish_for_node(job);
         let has_choice = self.fleet.has_hosts();
-        let is_here = |need: &Arc<Need>| need.placement.host.is_some() || has_choice;
+        let is_here =
+            |need: &Arc<Need>| need.placement.host.is_some() || has_choice || self.has_pool(need);
+        let Some(live) = self.live.get(&job) else { return };
         let Some(need) = live.need.clone().filter(is_here) else {
             let request = live.request.clone();
             return self.dispatch(Event::Submitted { job, request });
@@ -208,7 +216,9 @@ impl Core {
     fn settle(&mut self, job: JobId, need: &Need) {
         let (mut able, mut reasons) = (Vec::new(), Vec::new());
         let (mut is_asked, mut is_away) = (false, false);
-        for (name, node) in self.fleet.all() {
+        let lent = self.lent_to(job, need);
+        let is_lent_later = lent.as_ref().is_some_and(Vec::is_empty);
+        for (name, node) in self.sites(lent.as_deref()) {
             match self.verdict(need, name, node) {
                 Verdict::Yes => able.push(name.clone()),
                 Verdict::No(reason) => reasons.push(format!("{name}: {reason}")),
@@ -226,7 +236,7 @@ impl Core {
         if live.state != State::Queued {
             return;
         }
-        if able.is_empty() && !is_asked && !is_away {
+        if able.is_empty() && !is_asked && !is_away && !is_lent_later {
             let reason = self.why_nowhere(need, &reasons);
             self.say(job, GatewayMessage::Refused { reason: reason.clone() });
             self.conclude(job, Outcome::Refused { reason }, None, Timestamp::now());
@@ -239,6 +249,10 @@ impl Core {
         let awaits_the_best = was_kept_back && is_asked && is_choosy;
         if able.is_empty() || awaits_the_best {
             self.unsettled.none.insert(job);
+            if !was_kept_back && lent.is_some() {
+                // An allocation for which it was queued has no time for it any more.
+                self.dispatch(Event::Cancelled { job });
+            }
             return;
         }
         if is_asked {
@@ -260,6 +274,19 @@ impl Core {
             self.dispatch(Event::Submitted { job, request });
         } else if !is_same {
             self.dispatch(Event::Candidates { job, candidates });
+        }
+    }
+
+    /// The nodes that are worth a look: those that were lent for a job, or all others.
+    fn sites<'a>(
+        &'a self,
+        lent: Option<&'a [NodeName]>,
+    ) -> Box<dyn Iterator<Item = (&'a NodeName, &'a Node)> + 'a> {
+        match lent {
+            Some(lent) => {
+                Box::new(lent.iter().filter_map(|name| Some((name, self.fleet.get(name)?))))
+            }
+            None => Box::new(self.fleet.all().filter(|(_, node)| !node.is_lent())),
         }
     }
 
@@ -288,16 +315,26 @@ impl Core {
     }
 
     /// Why a job for which no node is known yet waits.
-    pub(super) fn why_kept_back(&self, need: &Need) -> Vec<String> {
+    pub(super) fn why_kept_back(&self, job: JobId, need: &Need) -> Vec<String> {
+        let lent = self.lent_to(job, need);
         let line = |(name, node): (&NodeName, &Node)| match self.verdict(need, name, node) {
             Verdict::Yes => None,
             Verdict::No(reason) => Some(format!("{name}: {reason}")),
-            Verdict::NotKnown => Some(format!(
-                "{name}: {}",
-                node.problem.as_deref().unwrap_or("it has yet to say what it has")
-            )),
+            Verdict::NotKnown => {
+                let problem = self.why_no_agent(name).or_else(|| node.problem.clone());
+                let problem = problem.unwrap_or_else(|| "it has yet to say what it has".to_owned());
+                Some(format!("{name}: {problem}"))
+            }
         };
-        self.fleet.all().filter_map(line).collect()
+        if let Some(pool) =
+            lent.as_ref().filter(|lent| lent.is_empty()).and(need.placement.pool.as_ref())
+        {
+            return vec![format!(
+                "pool '{pool}' has no allocation with room or time for it, and asks for another one \
+                 when it may have one more"
+            )];
+        }
+        self.sites(lent.as_deref()).filter_map(line).collect()
     }
 
     fn verdict(&self, need: &Need, name: &NodeName, node: &Node) -> Verdict {
@@ -369,7 +406,9 @@ impl Core {
         let mut is_own_asked = false;
         for (_, node) in self.fleet.all_mut() {
             let Some(remote) = &node.host else { continue };
-            if !node.is_up() {
+            let is_other =
+                || need.placement.pool.as_ref().is_none_or(|pool| !remote.host.tags.contains(pool));
+            if !node.is_up() || node.is_lent() && is_other() {
                 continue;
             }
             let programs = probe::names(&remote.mapping.program(&need.program));

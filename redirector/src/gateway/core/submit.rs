@@ -102,7 +102,11 @@ impl Core {
     /// What a leased job needs of a node, if it may run on others than this.
     pub(super) fn need_of(&self, spec: &Spec) -> Option<Arc<Need>> {
         let has_choice = self.fleet.has_hosts() || spec.placement.host.is_some();
-        (has_choice && !spec.kind.is_whole_pipeline()).then(|| Arc::new(Need::of(spec)))
+        let need = || Arc::new(Need::of(spec));
+        if spec.kind.is_whole_pipeline() {
+            return None;
+        }
+        if has_choice { Some(need()) } else { Some(need()).filter(|need| self.has_pool(need)) }
     }
 
     /// A job that waits although it holds a pipe may keep one waiting that runs.

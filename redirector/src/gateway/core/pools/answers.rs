@@ -1,0 +1,136 @@
+//! What engines have answered, and how they are parted with.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Answer, machine::Happened};
+use crate::{
+    engine::batch::{EngineJobId, Mark, Refusal, Status},
+    gateway::{core::Core, message::Message},
+    model::{NodeName, Timestamp},
+};
+
+/// How long engines may take to end allocations when the gateway leaves.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+impl Core {
+    /// An engine has answered.
+    pub(in crate::gateway::core) fn engine_answered(&mut self, answer: Answer) {
+        let Some(pools) = &mut self.pools else { return };
+        match answer {
+            Answer::Submitted { node, result } => {
+                if let Err(Refusal::Unsure(_)) = &result {
+                    pools.unsure.insert(node.clone());
+                }
+                self.note(Happened::Submitted { node, result });
+            }
+            Answer::Told { statuses } => {
+                pools.asking -= 1;
+                for (node, status) in statuses {
+                    let Some(pools) = &self.pools else { return };
+                    let ran = match &status {
+                        Status::Running { started: Some(at), .. } => {
+                            Some(Timestamp::now().since(*at))
+                        }
+                        _ => None,
+                    };
+                    let (status, last_words) = pools.kept.with_last_words(&node, status);
+                    self.note(Happened::Told { node, status, ran, last_words });
+                }
+            }
+            Answer::Found { engine, result } => {
+                pools.asking -= 1;
+                match result {
+                    Ok(found) => self.compare(engine, found),
+                    Err(refusal) => {
+                        tracing::warn!(
+                            "which allocations are this gateway's is not known yet: {refusal}"
+                        );
+                        pools.unsearched.insert(engine);
+                        pools.next_query = Some(Instant::now() + pools.interval());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes back what an engine knows of this gateway's allocations, and stops those that nobody
+    /// knows here.
+    fn compare(&mut self, engine: usize, found: Vec<(EngineJobId, Mark)>) {
+        let Some(pools) = &mut self.pools else { return };
+        let mut strangers = Vec::new();
+        let mut taken = BTreeMap::new();
+        for (id, mark) in found {
+            let node = NodeName(mark.allocation);
+            let known = pools.machine.allocation(&node).map(|it| it.claim.id.as_ref());
+            match known {
+                Some(None) => drop(taken.insert(node, id)),
+                Some(Some(own)) if *own == id => {}
+                Some(Some(_)) | None => strangers.push(id),
+            }
+        }
+        if !strangers.is_empty() {
+            tracing::warn!(jobs = strangers.len(), "stopping allocations that nobody waits for");
+            let stopped = pools.engines.stop(engine, strangers);
+            tokio::spawn(async move {
+                if let Err(refusal) = stopped.await {
+                    tracing::warn!("allocations that nobody waits for are not stopped: {refusal}");
+                }
+            });
+        }
+        let is_of_engine = |node: &&NodeName| {
+            let allocation = pools.machine.allocation(node);
+            allocation.is_some_and(|it| pools.engines.of_pool(&it.claim.pool) == Some(engine))
+        };
+        for node in pools.unsure.iter().filter(is_of_engine).cloned().collect::<Vec<_>>() {
+            let found = taken.remove(&node);
+            if let (Some(_), Some(pools)) = (&found, &mut self.pools) {
+                pools.unsure.remove(&node);
+            }
+            let result = found.ok_or_else(|| {
+                Refusal::Temporary("a gateway before this one was killed while it asked".to_owned())
+            });
+            self.note(Happened::Submitted { node, result });
+        }
+    }
+
+    /// Gives all allocations back, because the gateway leaves.
+    pub(in crate::gateway::core) async fn give_allocations_back(
+        &mut self,
+        messages: &mut UnboundedReceiver<Message>,
+    ) {
+        let deadline = tokio::time::Instant::now() + FAREWELL;
+        while self.pools.as_ref().is_some_and(|pools| pools.machine.is_submitting()) {
+            match tokio::time::timeout_at(deadline, messages.recv()).await {
+                Ok(Some(Message::Engine(answer))) => self.engine_answered(answer),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let Some(pools) = &self.pools else { return };
+        for engine in pools.engines.all() {
+            let (nodes, ids): (Vec<_>, Vec<_>) = pools.of_engine(engine).into_iter().unzip();
+            if ids.is_empty() {
+                continue;
+            }
+            match tokio::time::timeout(FAREWELL, pools.engines.stop(engine, ids)).await {
+                Ok(Ok(())) => nodes.iter().for_each(|node| {
+                    pools.kept.forget(node);
+                    if let Some(joining) = &pools.joining {
+                        joining.forget(node);
+                    }
+                }),
+                Ok(Err(refusal)) => {
+                    tracing::error!("allocations are left to the next gateway: {refusal}");
+                }
+                Err(_) => {
+                    tracing::error!("allocations are left to the next gateway: no answer in time");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What is to be done at a moment: ask engines once more, give back what is needless, ask for more.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    allocation::{Allocation, Claim, Size, Stage},
+    demand::blocks,
+    machine::{Machine, Order},
+};
+use crate::{
+    config::{Pool, PoolMode},
+    model::{Amount, JobId, NodeName, Resources},
+};
+
+/// An allocation that was told to leave and is still there after this long is stopped.
+const LEAVE: Duration = Duration::from_secs(30);
+
+impl Machine {
+    /// What is to be done at this moment. `serves` tells of nodes that still have output for
+    /// somebody.
+    pub(super) fn decide(
+        &mut self,
+        now: Instant,
+        serves: impl Fn(&NodeName) -> bool,
+    ) -> Vec<Order> {
+        self.ask_again(now);
+        self.give_back(now, serves);
+        for name in self.pools.keys().cloned().collect::<Vec<_>>() {
+            self.ask_for_more(&name, now);
+        }
+        std::mem::take(&mut self.orders)
+    }
+
+    fn ask_again(&mut self, now: Instant) {
+        for allocation in self.allocations.values_mut() {
+            let is_due = matches!(allocation.stage, Stage::Refused { until } if until <= now);
+            if is_due && !allocation.is_spent {
+                allocation.stage = Stage::Submitting;
+                self.orders.push(Order::Submit(allocation.claim.clone()));
+            }
+        }
+    }
+
+    /// Parts with what is no longer needed.
+    fn give_back(&mut self, now: Instant, serves: impl Fn(&NodeName) -> bool) {
+        for demand in self.pools.values_mut() {
+            let is_quiet = demand.waiting.is_empty();
+            demand.quiet_since = is_quiet.then(|| demand.quiet_since.unwrap_or(now));
+        }
+        let mut counts = self.counts();
+        let mut never_taken = Vec::new();
+        for (node, allocation) in &mut self.allocations {
+            let Some(demand) = self.pools.get(&allocation.claim.pool) else { continue };
+            if let Stage::Leaving { stop_at } = &mut allocation.stage {
+                if *stop_at <= now
+                    && let Some(id) = &allocation.claim.id
+                {
+                    *stop_at = now + LEAVE;
+                    self.orders.push(Order::Stop(node.clone(), id.clone()));
+                }
+                continue;
+            }
+            if !allocation.jobs.is_empty() || serves(node) {
+                allocation.idle_since = None;
+            } else {
+                allocation.idle_since.get_or_insert(now);
+            }
+            let is_needless = match &demand.pool.mode {
+                PoolMode::PerJob => allocation.is_spent,
+                PoolMode::Pilot(pilot) => {
+                    if allocation.drains_at().is_some_and(|at| at <= now) && !allocation.is_draining
+                    {
+                        allocation.is_draining = true;
+                        self.orders.push(Order::Drain(node.clone()));
+                    }
+                    let has_passed = |since: Option<Instant>| {
+                        since.is_some_and(|since| since + pilot.idle_timeout <= now)
+                    };
+                    let is_unused =
+                        has_passed(demand.quiet_since) && has_passed(allocation.idle_since);
+                    let count = counts.entry(demand.pool.name.clone()).or_default();
+                    let is_left_over = is_unused && *count > pilot.min_blocks;
+                    *count -= u32::from(is_left_over);
+                    allocation.is_draining || is_left_over
+                }
+            };
+            if !is_needless || allocation.idle_since.is_none() {
+                continue;
+            }
+            match (allocation.stage, &allocation.claim.id) {
+                (Stage::Refused { .. }, _) => never_taken.push(node.clone()),
+                // The engine's answer will come.
+                (_, None) => {}
+                (_, Some(_)) if allocation.is_up => {
+                    allocation.stage = Stage::Leaving { stop_at: now + LEAVE };
+                    self.orders.push(Order::Leave(node.clone()));
+                }
+                (_, Some(id)) => {
+                    allocation.stage = Stage::Leaving { stop_at: now + LEAVE };
+                    self.orders.push(Order::Stop(node.clone(), id.clone()));
+                }
+            }
+        }
+        for node in never_taken {
+            self.forget(&node, "it is no longer needed".to_owned());
+        }
+    }
+
+    /// How many allocations of each pool take jobs, now or when they come.
+    fn counts(&self) -> BTreeMap<String, u32> {
+        let mut counts = BTreeMap::new();
+        let all = self.allocations.values();
+        for allocation in all.filter(|it| !it.is_leaving() && !it.is_draining) {
+            *counts.entry(allocation.claim.pool.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    fn ask_for_more(&mut self, name: &str, now: Instant) {
+        let usable = self.counts().remove(name).unwrap_or_default();
+        let Some(demand) = self.pools.get_mut(name) else { return };
+        let is_paused = demand.pause_until.is_some_and(|until| now < until);
+        let pool = Arc::clone(&demand.pool);
+        match &pool.mode {
+            PoolMode::PerJob => {
+                for job in std::mem::take(&mut demand.unserved) {
+                    let Some(ask) = self.jobs.get(&job).map(|wish| &wish.ask) else { continue };
+                    let (size, name) = (Size::of_job(ask, pool.walltime), ask.name.clone());
+                    let node = self.submit(&pool, &name, Some(job), size);
+                    if let Some(wish) = self.jobs.get_mut(&job) {
+                        wish.own = Some(node);
+                    }
+                }
+            }
+            PoolMode::Pilot(pilot) => {
+                demand.unserved.clear();
+                let (waits, mut usable) = (!demand.waiting.is_empty(), usable);
+                let backlog = blocks(&demand.load, pilot);
+                if is_paused && !waits {
+                    return;
+                }
+                let of_pool = |it: &&Allocation| it.claim.pool == name;
+                let mut all = self.allocations.values().filter(of_pool).count() as u32;
+                let share = pilot.backlog.0 as f64 / Amount::ONE.0 as f64;
+                while all < pilot.max_blocks
+                    && (usable < pilot.min_blocks
+                        || waits && (usable == 0 || backlog > share * f64::from(usable)))
+                {
+                    let size = Size {
+                        cpus: pilot.cpus,
+                        mem: pilot.mem,
+                        gpus: pilot.gpus,
+                        others: Resources::NONE,
+                        walltime: Some(pilot.walltime),
+                    };
+                    self.submit(&pool, "pilot", None, size);
+                    (all, usable) = (all + 1, usable + 1);
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, pool: &Pool, name: &str, job: Option<JobId>, size: Size) -> NodeName {
+        self.last += 1;
+        let node = NodeName(format!("{}-{}", pool.name, self.last));
+        let name = format!("{node}.{name}");
+        let claim =
+            Claim { node: node.clone(), pool: pool.name.clone(), name, job, size, id: None };
+        self.allocations.insert(node.clone(), Allocation::new(claim.clone()));
+        self.orders.push(Order::Submit(claim));
+        node
+    }
+
+    /// When something is to be decided although nothing happens.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        let of_allocations = self.allocations.values().flat_map(|allocation| {
+            let demand = self.pools.get(&allocation.claim.pool);
+            let staged = match allocation.stage {
+                Stage::Refused { until } => Some(until),
+                Stage::Leaving { stop_at } => Some(stop_at),
+                Stage::Submitting | Stage::Granted => None,
+            };
+            let pilot = demand.and_then(|demand| match &demand.pool.mode {
+                PoolMode::Pilot(pilot) => Some((demand, pilot)),
+                PoolMode::PerJob => None,
+            });
+            let idle = pilot.and_then(|(demand, pilot)| {
+                Some(demand.quiet_since?.max(allocation.idle_since?) + pilot.idle_timeout)
+            });
+            let drains = pilot.and_then(|_| allocation.drains_at());
+            [staged, idle, drains].into_iter().flatten()
+        });
+        let pauses = self.pools.values().filter_map(|demand| demand.pause_until);
+        of_allocations.chain(pauses).filter(|at| *at > now).min()
+    }
+}

@@ -1,0 +1,197 @@
+//! Talks to batch engines, off the core's thread of thought: each request is a task, and its
+//! answer a message.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use tokio::sync::{Semaphore, mpsc::UnboundedSender};
+
+use crate::{
+    config::{Engine, Pool},
+    engine::batch::{self, Batch, EngineJobId, Mark, Refusal, Request, Status},
+    gateway::message::Message,
+    model::{NodeName, Text},
+};
+
+/// So many submissions to an engine are under way at the same time.
+const SUBMISSIONS: usize = 8;
+
+/// What an engine has answered.
+pub(in crate::gateway) enum Answer {
+    /// A request for an allocation.
+    Submitted { node: NodeName, result: Result<EngineJobId, Refusal> },
+    /// What has become of allocations.
+    Told { statuses: Vec<(NodeName, Status)> },
+    /// Which of its jobs are this gateway's.
+    Found { engine: usize, result: Result<Vec<(EngineJobId, Mark)>, Refusal> },
+}
+
+/// All engines of the configuration.
+pub(super) struct Engines {
+    /// Each with the settings that tell it from others, and how to reach it.
+    reached: Vec<(Site, Reach)>,
+    of_pools: BTreeMap<String, usize>,
+    messages: UnboundedSender<Message>,
+}
+
+/// What tells one engine from another: its settings, and the variables of its programs.
+type Site = (Engine, BTreeMap<Text, Option<Text>>);
+
+/// How an engine is reached.
+#[derive(Clone)]
+struct Reach {
+    batch: Arc<dyn Batch>,
+    submissions: Arc<Semaphore>,
+}
+
+impl Engines {
+    /// Those of `pools`, and why pools have none.
+    pub(super) fn of<'a>(
+        pools: impl IntoIterator<Item = &'a Pool>,
+        messages: UnboundedSender<Message>,
+    ) -> (Self, BTreeMap<String, Refusal>) {
+        let mut all = Self { reached: Vec::new(), of_pools: BTreeMap::new(), messages };
+        let mut troubles = BTreeMap::new();
+        for pool in pools {
+            let key = (pool.engine.clone(), pool.engine_env.clone());
+            let known = all.reached.iter().position(|(other, _)| *other == key);
+            let index = match known.map_or_else(|| batch::of(pool).map(Err), |it| Ok(Ok(it))) {
+                Ok(Ok(known)) => known,
+                Ok(Err(engine)) => {
+                    let submissions = Arc::new(Semaphore::new(SUBMISSIONS));
+                    all.reached.push((key, Reach { batch: engine.into(), submissions }));
+                    all.reached.len() - 1
+                }
+                Err(refusal) => {
+                    troubles.insert(pool.name.clone(), refusal);
+                    continue;
+                }
+            };
+            all.of_pools.insert(pool.name.clone(), index);
+        }
+        (all, troubles)
+    }
+
+    pub(super) fn all(&self) -> std::ops::Range<usize> {
+        0..self.reached.len()
+    }
+
+    /// The engine of a pool.
+    pub(super) fn of_pool(&self, pool: &str) -> Option<usize> {
+        self.of_pools.get(pool).copied()
+    }
+
+    fn reach(&self, engine: usize) -> Reach {
+        self.reached[engine].1.clone()
+    }
+
+    fn answer(&self, answer: impl Future<Output = Answer> + Send + 'static) {
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            // Fails only when the core is gone.
+            drop(messages.send(Message::Engine(answer.await)));
+        });
+    }
+
+    /// Hands a request in. If that may have been done before, it is looked for first.
+    pub(super) fn submit(&self, engine: usize, node: NodeName, request: Request, is_new: bool) {
+        let reach = self.reach(engine);
+        self.answer(async move {
+            let _turn = reach.submissions.acquire().await;
+            let result = submit(&*reach.batch, &request, is_new).await;
+            Answer::Submitted { node, result }
+        });
+    }
+
+    /// Asks for all of these at once.
+    pub(super) fn ask(&self, engine: usize, jobs: Vec<(NodeName, EngineJobId)>) {
+        let reach = self.reach(engine);
+        self.answer(async move {
+            let (nodes, ids): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+            let statuses = reach.batch.status(&ids).await.into_iter().map(|(_, status)| status);
+            Answer::Told { statuses: nodes.into_iter().zip(statuses).collect() }
+        });
+    }
+
+    /// Looks for this gateway's jobs.
+    pub(super) fn find(&self, engine: usize, gateway: String) {
+        let reach = self.reach(engine);
+        self.answer(
+            async move { Answer::Found { engine, result: reach.batch.find(&gateway).await } },
+        );
+    }
+
+    /// Ends jobs; returns when the engine has heard it.
+    pub(super) fn stop(
+        &self,
+        engine: usize,
+        jobs: Vec<EngineJobId>,
+    ) -> impl Future<Output = Result<(), Refusal>> + Send + 'static {
+        let reach = self.reach(engine);
+        async move { reach.batch.stop(&jobs).await }
+    }
+
+    /// Why a job waits.
+    pub(super) fn explain(
+        &self,
+        engine: usize,
+        job: EngineJobId,
+    ) -> impl Future<Output = String> + Send + 'static {
+        let reach = self.reach(engine);
+        async move { reach.batch.explain(&job).await }
+    }
+}
+
+async fn submit(
+    batch: &dyn Batch,
+    request: &Request,
+    is_new: bool,
+) -> Result<EngineJobId, Refusal> {
+    if !is_new && let Some(id) = look_for(batch, &request.mark).await? {
+        return Ok(id);
+    }
+    match batch.start(request).await {
+        Err(Refusal::Unsure(reason)) => match look_for(batch, &request.mark).await {
+            Ok(Some(id)) => Ok(id),
+            Ok(None) => Err(Refusal::Temporary(reason)),
+            Err(_) => Err(Refusal::Unsure(reason)),
+        },
+        result => result,
+    }
+}
+
+async fn look_for(batch: &dyn Batch, mark: &Mark) -> Result<Option<EngineJobId>, Refusal> {
+    let found = batch.find(&mark.gateway).await.map_err(|refusal| {
+        // Whether it was taken is not known as long as nobody says so.
+        Refusal::Unsure(refusal.to_string())
+    })?;
+    Ok(found.into_iter().find(|(_, other)| other == mark).map(|(id, _)| id))
+}
+
+/// The script of an allocation: it becomes the agent.
+pub(super) fn script(program: &Text, invitation: &Text) -> Vec<u8> {
+    let mut script = b"#!/bin/sh\nexec ".to_vec();
+    script.extend(quoted(program));
+    script.extend(b" agent --join ");
+    script.extend(quoted(invitation));
+    script.push(b'\n');
+    script
+}
+
+/// As one word for a shell.
+fn quoted(text: &Text) -> Vec<u8> {
+    let mut word = b"'".to_vec();
+    for byte in text.as_bytes() {
+        match byte {
+            b'\'' => word.extend(br"'\''"),
+            other => word.push(*other),
+        }
+    }
+    word.push(b'\'');
+    word
+}
+
+/// A path of an engine's request.
+pub(super) fn path(text: &Text) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(text.as_bytes()))
+}

@@ -1,0 +1,133 @@
+//! Does what the machine has decided: asks engines, and adds and removes nodes.
+
+use std::time::Instant;
+
+use super::{
+    allocation::Claim,
+    machine::{Happened, Order},
+    start::host,
+};
+use crate::{
+    agent::protocol,
+    dispatcher::Event,
+    engine::batch::{EngineJobId, Refusal},
+    gateway::core::{Core, live::Live},
+    model::{JobId, NodeName, Outcome, State, Timestamp},
+    protocol::GatewayMessage,
+};
+
+impl Core {
+    pub(super) fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Submit(claim) => self.ask_for(&claim),
+            Order::Keep(claim) => self.keep_claim(&claim),
+            Order::Stop(node, id) => self.stop_allocation(&node, id),
+            Order::Leave(node) => {
+                self.dispatch(Event::NodeDraining { node: node.clone() });
+                if let Some(known) = self.fleet.get(&node) {
+                    known.order(protocol::Order::Leave);
+                }
+            }
+            Order::Drain(node) => {
+                // One that is no node yet drains when it is.
+                drop(self.drain_node(&node, true));
+            }
+            Order::Forget(node, reason) => self.forget_allocation(&node, &reason),
+            Order::Conclude(job, outcome) => self.conclude_unplaced(job, outcome),
+        }
+    }
+
+    /// Ends a job that will get no node.
+    pub(super) fn conclude_unplaced(&mut self, job: JobId, outcome: Outcome) {
+        if self.live.get(&job).is_none_or(|live| live.state != State::Queued) {
+            return;
+        }
+        let reason = outcome.reason().unwrap_or_default();
+        self.say(
+            job,
+            match outcome {
+                Outcome::Refused { .. } => GatewayMessage::Refused { reason },
+                _ => GatewayMessage::Signal { signal: libc::SIGTERM, reason },
+            },
+        );
+        self.conclude(job, outcome, None, Timestamp::now());
+    }
+
+    fn keep_claim(&mut self, claim: &Claim) {
+        let Some(pools) = &mut self.pools else { return };
+        if let Err(error) = pools.kept.keep(claim, pools.machine.last) {
+            // Its mark still tells whose it is.
+            tracing::error!(node = %claim.node, "cannot note down the allocation: {error}");
+        }
+        if claim.id.is_some() && pools.next_query.is_none() {
+            pools.next_query = Some(Instant::now() + pools.interval());
+        }
+    }
+
+    fn ask_for(&mut self, claim: &Claim) {
+        self.keep_claim(claim);
+        let Some(pools) = &mut self.pools else { return };
+        let node = claim.node.clone();
+        let Some(pool) = pools.machine.pool(&claim.pool).cloned() else { return };
+        let request = pools.request(&self.setup, &pool, claim);
+        match (request, pools.engines.of_pool(&pool.name)) {
+            (Ok(request), Some(engine)) => {
+                let is_new = !pools.unsure.remove(&node);
+                pools.engines.submit(engine, node.clone(), request, is_new);
+                self.fleet.lend(host(&pool, claim));
+                self.connect_agent(&node);
+            }
+            (Err(reason), _) => {
+                let result = Err(Refusal::Permanent(reason));
+                self.note(Happened::Submitted { node, result });
+            }
+            (Ok(_), None) => {}
+        }
+    }
+
+    fn stop_allocation(&mut self, node: &NodeName, id: EngineJobId) {
+        let Some(pools) = &self.pools else { return };
+        let Some(pool) = pools.machine.allocation(node).map(|it| &it.claim.pool) else { return };
+        let Some(engine) = pools.engines.of_pool(pool) else { return };
+        let (stopped, node) = (pools.engines.stop(engine, vec![id.clone()]), node.clone());
+        tokio::spawn(async move {
+            if let Err(refusal) = stopped.await {
+                tracing::warn!(%node, %id, "the allocation is not stopped yet: {refusal}");
+            }
+        });
+    }
+
+    /// An allocation is no more, and no node.
+    fn forget_allocation(&mut self, name: &NodeName, reason: &str) {
+        let Some(pools) = &mut self.pools else { return };
+        pools.kept.forget(name);
+        pools.unsure.remove(name);
+        if let Some(joining) = &pools.joining {
+            joining.forget(name);
+        }
+        tracing::info!(target: "node", node = %name, "{reason}");
+        let Some(node) = self.fleet.get_mut(name) else { return };
+        node.problem = Some(reason.to_owned());
+        for job in std::mem::take(&mut node.awaiting) {
+            self.requeue(job);
+        }
+        // The dispatcher refuses what no node of its can run; these wait for another one.
+        let waits = |(job, live): &(&JobId, &Live)| {
+            live.state == State::Queued
+                && !self.unsettled.is_kept_back(**job)
+                && live.need.as_ref().is_some_and(|need| self.has_pool(need))
+        };
+        let waiting: Vec<_> = self.live.iter().filter(waits).map(|(job, _)| *job).collect();
+        for job in waiting {
+            self.dispatch(Event::Cancelled { job });
+            self.unsettled.keep_back(job);
+        }
+        self.dispatch(Event::NodeRemoved { node: name.clone() });
+        if let Some(node) = self.fleet.remove(name)
+            && let Some(connection) = node.host.and_then(|remote| remote.connection)
+        {
+            connection.abort();
+        }
+        self.settle_all();
+    }
+}

@@ -1,0 +1,196 @@
+//! Pools as the configuration and earlier gateways have them, and what each asks its engine.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Pools,
+    allocation::{self, Claim},
+    engines::{self, Engines},
+    kept::Kept,
+    machine::Machine,
+};
+use crate::{
+    config::{Config, Host, Pool},
+    engine::{
+        batch::{EngineJobId, Mark, Refusal, Request},
+        join::Joining,
+    },
+    gateway::core::{Facts, sites::Need},
+    model::{Amount, NodeName, Text, Timestamp},
+    node::mapping::Mapping,
+};
+
+/// Between two queries, if no pool says otherwise.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+impl Pools {
+    /// `None` if there are no pools. With the hosts that allocations of earlier gateways are.
+    pub(in crate::gateway::core) fn start(
+        setup: &Facts,
+        settings: &Config,
+    ) -> Option<(Self, Vec<Host>)> {
+        if settings.pools.is_empty() {
+            return None;
+        }
+        let kept = Kept::in_directory(&setup.state);
+        let (claims, last) = kept.load().unwrap_or_else(|error| {
+            tracing::error!("what allocations there are cannot be read: {error}");
+            (Vec::new(), Timestamp::now().0)
+        });
+        let (engines, mut troubles) = Engines::of(&settings.pools, setup.messages.clone());
+        let joining = Joining::start(&setup.state, &setup.gateway_id, settings);
+        let joining = joining.map_err(|error| {
+            let refusal = Refusal::Permanent(error.to_string());
+            troubles.extend(settings.pools.iter().map(|it| (it.name.clone(), refusal.clone())));
+        });
+        for (pool, trouble) in &troubles {
+            tracing::error!("pool '{pool}' cannot be used: {trouble}");
+        }
+        let pools = settings.pools.iter().cloned().map(Arc::new);
+        let mut machine = Machine::new(pools, last);
+        let (mut hosts, mut unsure) = (Vec::new(), BTreeSet::new());
+        for claim in claims {
+            let Some(pool) = machine.pool(&claim.pool).cloned() else {
+                let Claim { node, pool, .. } = &claim;
+                tracing::warn!(%node, "pool '{pool}' is not in redirector.toml any more; its allocation ends by itself");
+                continue;
+            };
+            hosts.push(host(&pool, &claim));
+            if claim.id.is_none() {
+                unsure.insert(claim.node.clone());
+            }
+            machine.adopt(claim);
+        }
+        let known: BTreeSet<_> = hosts.iter().map(|host| host.name.clone()).collect();
+        if let Ok(joining) = &joining {
+            joining.keep_only(&known);
+            for node in &known {
+                // One that is not told where the gateway is now leaves by itself.
+                if let Err(error) = joining.invite(node) {
+                    tracing::error!(%node, "cannot tell its agent where this gateway is: {error}");
+                }
+            }
+        }
+        let next_query = Some(Instant::now());
+        let unsearched = engines.all().collect();
+        let pools = Self {
+            machine,
+            engines,
+            troubles,
+            kept,
+            joining: joining.ok(),
+            unsure,
+            unsearched,
+            next_query,
+            asking: 0,
+            wake: next_query,
+        };
+        Some((pools, hosts))
+    }
+
+    /// The pool whose nodes a job has to have.
+    pub(super) fn asked_by<'a>(&self, need: &'a Need) -> Option<&'a str> {
+        let placement = &need.placement;
+        let pool = placement.pool.as_deref().filter(|_| placement.host.is_none())?;
+        (!need.is_bound && self.machine.pool(pool).is_some()).then_some(pool)
+    }
+
+    /// The way to an allocation's agent, once that comes.
+    pub(in crate::gateway::core) fn joining(&self) -> Option<&Joining> {
+        self.joining.as_ref()
+    }
+
+    /// Whether an allocation is no longer needed, and was told so.
+    pub(in crate::gateway::core) fn gives_back(&self, node: &NodeName) -> bool {
+        self.machine.allocation(node).is_some_and(allocation::Allocation::is_leaving)
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        let intervals = self.machine.pools().map(|pool| pool.interval);
+        intervals.min().unwrap_or(INTERVAL)
+    }
+
+    /// When there is something to ask engines, unless they are being asked.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.next_query.filter(|_| self.asking == 0)
+    }
+
+    /// Has all engines asked for all allocations, if it is time.
+    pub(super) fn ask(&mut self, gateway: &str, now: Instant) -> bool {
+        if self.asking > 0 || self.next_query.is_none_or(|at| now < at) {
+            return false;
+        }
+        for engine in std::mem::take(&mut self.unsearched) {
+            self.asking += 1;
+            self.engines.find(engine, gateway.to_owned());
+        }
+        for engine in self.engines.all() {
+            let jobs = self.of_engine(engine);
+            if !jobs.is_empty() {
+                self.asking += 1;
+                self.engines.ask(engine, jobs);
+            }
+        }
+        self.next_query = (self.asking > 0).then(|| now + self.interval());
+        true
+    }
+
+    pub(super) fn of_engine(&self, engine: usize) -> Vec<(NodeName, EngineJobId)> {
+        let claims = self.machine.allocations().map(|allocation| &allocation.claim);
+        let of_engine = claims.filter(|it| self.engines.of_pool(&it.pool) == Some(engine));
+        of_engine.filter_map(|it| Some((it.node.clone(), it.id.clone()?))).collect()
+    }
+
+    /// The request for an allocation.
+    pub(super) fn request(
+        &self,
+        setup: &Facts,
+        pool: &Pool,
+        claim: &Claim,
+    ) -> Result<Request, String> {
+        let joining = self.joining.as_ref().ok_or("agents cannot join")?;
+        let invitation = joining
+            .invite(&claim.node)
+            .map_err(|error| format!("cannot write the invitation of its agent: {error}"))?;
+        let program = std::env::current_exe()
+            .map_err(|error| format!("cannot find the redirector program: {error}"))?;
+        let mapping = Mapping::of(&host(pool, claim));
+        let there = |path: std::path::PathBuf| mapping.program(&Text::from(path));
+        let script = engines::script(&there(program), &there(invitation));
+        let script = String::from_utf8(script).map_err(
+            |_| "the paths of the redirector program and of its state directory are not UTF-8",
+        )?;
+        Ok(Request {
+            name: claim.name.clone(),
+            mark: Mark { gateway: setup.gateway_id.clone(), allocation: claim.node.to_string() },
+            cpus: claim.size.cpus,
+            mem: claim.size.mem,
+            walltime: claim.size.walltime,
+            gpus: claim.size.gpus,
+            directory: engines::path(&there(setup.state.path().to_owned())),
+            script,
+            output: engines::path(&there(self.kept.log(&claim.node))),
+            options: pool.options.clone(),
+        })
+    }
+}
+
+/// An allocation as a node.
+pub(super) fn host(pool: &Pool, claim: &Claim) -> Host {
+    Host {
+        address: format!("pool {}", pool.name),
+        cpus: Some(Amount::whole(claim.size.cpus.into())),
+        mem: claim.size.mem,
+        gpus: Some(claim.size.gpus),
+        pools: claim.size.others.others.clone(),
+        setup: pool.setup.clone(),
+        path_map: pool.path_map.clone(),
+        env: pool.env.clone(),
+        tags: pool.tags.iter().chain([&pool.name]).cloned().collect(),
+        ..Host::named(claim.node.clone())
+    }
+}
