@@ -15,7 +15,7 @@ use crate::{
     artefacts::Artefacts,
     finish::{Finished, finish},
     jobs::Job,
-    lab::{Head, HostSettings, Lab},
+    lab::{EngineLab, Head, HostSettings, Lab},
     nodes::Node,
     processes,
     programs::search_path,
@@ -99,6 +99,25 @@ impl Session {
     /// As [`Session::new`].
     pub fn away_from_hosts(lab: &Lab, whitelist: &str, hosts: &HostSettings) -> Self {
         Self::on_lab_in(Path::new("/tmp"), lab, whitelist, hosts)
+    }
+
+    /// As [`Session::new`], for a gateway that runs on the head of `lab` and has the engine's nodes
+    /// as the pool `p`, with `settings`: lines of that pool in `redirector.toml`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Session::new`].
+    pub fn on_engine(lab: &EngineLab, whitelist: &str, settings: &str) -> Self {
+        let head = Some(lab.head().clone());
+        let session = Self::in_directory(&lab.directory(), head, whitelist, Settings::default());
+        let engine = lab.engine();
+        let variables =
+            lab.variables().into_iter().map(|(name, value)| format!("{name} = {value:?}"));
+        let variables = variables.collect::<Vec<_>>().join(", ");
+        session.append_configuration(&format!(
+            "[[pools]]\nname = \"p\"\nengine = \"{engine}\"\nengine_env = {{ {variables} }}\n{settings}\n"
+        ));
+        session
     }
 
     fn on_lab_in(parent: &Path, lab: &Lab, whitelist: &str, hosts: &HostSettings) -> Self {

@@ -87,6 +87,16 @@ impl EngineLab {
         self.directory.path().join(self.name).join("shared")
     }
 
+    /// What `engine` of a pool is in `redirector.toml`.
+    pub fn engine(&self) -> &'static str {
+        self.name
+    }
+
+    /// Where clients run.
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// The variables by which clients find it.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         let below = |name: &str| self.state().join(name).display().to_string();

@@ -5,6 +5,8 @@
 
 mod commands;
 mod grid_engine;
+mod pools;
+mod pools_faults;
 mod slurm;
 mod slurm_ends;
 mod slurm_rest;
