@@ -23,8 +23,9 @@ const LAG: Duration = Duration::from_mins(1);
 /// Between two looks for the file: a network file system tells nobody of it.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long an address may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an address may take to answer: a lost first packet is sent again after 1 s and 3 s (RFC
+/// 6298), and only when all have failed is the file read again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An agent that was invited.
 pub struct Caller {

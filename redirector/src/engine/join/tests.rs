@@ -1,6 +1,12 @@
 //! Gateways and agents on this computer, over real connections.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 use tokio::{
@@ -50,13 +56,18 @@ async fn assert_nobody_comes(gateway: &Joining) {
     assert!(timeout(MOMENT, gateway.arrival(&node())).await.is_err());
 }
 
+fn change(file: &Path, change: impl FnOnce(&mut Invitation)) {
+    let mut invitation = Invitation::read(file).unwrap();
+    change(&mut invitation);
+    fs::write(file, serde_json::to_vec(&invitation).unwrap()).unwrap();
+}
+
 /// Has the invitation `file` name the port at which `gateway` listens.
 fn redirect(file: &Path, gateway: &Joining, directory: &TempDir) {
     let other = gateway.invite(&NodeName("other-1".to_owned())).unwrap();
     assert!(other.starts_with(directory.path()));
     let port = Invitation::read(&other).unwrap().port;
-    let changed = Invitation { port, ..Invitation::read(file).unwrap() };
-    fs::write(file, serde_json::to_vec(&changed).unwrap()).unwrap();
+    change(file, |invitation| invitation.port = port);
 }
 
 #[test]
@@ -78,6 +89,27 @@ fn an_agent_joins_and_its_secret_serves_once() {
         assert!(matches!(refused, NoGateway::Unreachable(_)), "{refused}");
         assert!(matches!(Caller::begin(&file), Err(Error::Used { .. })));
         assert_nobody_comes(&gateway).await;
+    });
+}
+
+#[test]
+fn addresses_that_do_not_answer_hold_up_nothing() {
+    block_on(async {
+        let state = tempfile::tempdir().unwrap();
+        let gateway = gateway(state.path());
+        let file = gateway.invite(&node()).unwrap();
+        // Of a network that is nowhere (RFC 5737), and a name that is none (RFC 6761).
+        let nowhere = ["192.0.2.1", "nowhere.invalid"].map(str::to_owned);
+        change(&file, |invitation| invitation.addresses = nowhere.to_vec());
+        let agent = Caller::begin(&file).unwrap();
+        let refused = agent.call().await.unwrap_err().to_string();
+        assert!(nowhere.iter().all(|address| refused.contains(address)), "{refused}");
+
+        change(&file, |invitation| invitation.addresses.push("127.0.0.1".to_owned()));
+        let begin = Instant::now();
+        let mut there = agent.call().await.unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+        assert_connected(&mut arrival(&gateway).await, &mut there).await;
     });
 }
 
