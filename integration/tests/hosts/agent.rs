@@ -53,8 +53,12 @@ fn an_agent_outlives_its_gateway_but_not_a_stop() {
     };
     run();
     let first = agent(&cluster, "h1");
+    // It has seen that the client has gone with everything. One that is killed before leaves the
+    // agent waiting for that client.
+    cluster.session().ask(["status"]).expect_success("status");
     cluster.session().gateway().kill();
     run();
+    cluster.session().ask(["status"]).expect_success("status");
     assert_eq!(agent(&cluster, "h1").pid(), first.pid(), "the next gateway finds it");
     cluster.session().ask(["stop"]).expect_success("stop");
     first.wait_for_end();
