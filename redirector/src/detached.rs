@@ -24,7 +24,7 @@ use nix::{
 };
 use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 
-use crate::{config::GATEWAY_VARIABLES, node::before, place, protocol::READY};
+use crate::{config::GATEWAY_VARIABLES, model::CLOCK_OFFSET, node::before, place, protocol::READY};
 
 /// A log larger than this is set aside at the start, in bytes.
 const LOG_SIZE: u64 = 16 << 20;
@@ -32,8 +32,13 @@ const LOG_SIZE: u64 = 16 << 20;
 /// Where things are, which is the same for all processes of one gateway. All other variables
 /// of the session that happened to start a detached process are no business of that one's,
 /// but for the gateway's settings, which an agent hands on to the next gateway.
-const PLACES: [&str; 4] =
-    ["REDIRECTOR_STATE_DIR", "REDIRECTOR_HOME", "REDIRECTOR_CONFIG", "REDIRECTOR_LOG"];
+const PLACES: [&str; 5] = [
+    "REDIRECTOR_STATE_DIR",
+    "REDIRECTOR_HOME",
+    "REDIRECTOR_CONFIG",
+    "REDIRECTOR_LOG",
+    CLOCK_OFFSET,
+];
 
 /// The system refuses something.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@
 
 mod agent;
 mod bad_hosts;
+mod clocks;
 mod cluster;
 mod doctor;
 mod endings;

@@ -246,6 +246,9 @@ pub enum Report {
         /// version that starts everything at once.
         #[serde(default)]
         promised: Option<Vec<AttemptId>>,
+        /// What its clock says; an agent on the gateway's own computer does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        now: Option<Timestamp>,
     },
     /// An attempt that waited for the end of another one is forgotten and was never started.
     Withdrawn {

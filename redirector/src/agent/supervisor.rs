@@ -159,6 +159,7 @@ impl Supervisor {
             promised: Some(self.attempts.all_promised().collect()),
             predecessors: self.predecessors.clone(),
             facts: self.facts.clone(),
+            now: self.facts.is_some().then(Timestamp::now),
         };
         let ended = self.attempts.unacknowledged().cloned().map(Box::new).map(Report::Ended);
         std::iter::once(hello).chain(ended).collect()

@@ -6,14 +6,17 @@ use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
 };
 
-use super::message::{AgentHello, AgentLink, Message};
+use super::{
+    clock::Clock,
+    message::{AgentHello, AgentLink, Message},
+};
 use crate::{
     agent::{
         self,
         protocol::{Order, Report},
     },
     engine::Channel,
-    model::NodeName,
+    model::{NodeName, Timestamp},
     place::StateDirectory,
 };
 
@@ -79,14 +82,23 @@ async fn listen(
     core: &UnboundedSender<Message>,
 ) {
     let mut lines = BufReader::with_capacity(BUFFER, reader).lines();
+    let mut clock = Clock::default();
     while let Ok(Some(line)) = lines.next_line().await {
-        let report = match serde_json::from_str(&line) {
+        let mut report = match serde_json::from_str(&line) {
             Ok(report) => report,
             Err(error) => {
                 tracing::error!("the agent of {node} said what does not parse ({error}): {line}");
                 return;
             }
         };
+        match &mut report {
+            Report::Hello { now: Some(now), .. } => {
+                clock = Clock::that_says(*now, Timestamp::now());
+            }
+            Report::Ended(ended) => clock.correct(ended),
+            Report::Log(record) => record.at = clock.translate(record.at),
+            _ => {}
+        }
         if core.send(message(node.clone(), report, &link)).is_err() {
             return;
         }
@@ -95,7 +107,7 @@ async fn listen(
 
 fn message(node: NodeName, report: Report, link: &AgentLink) -> Message {
     match report {
-        Report::Hello { instance, predecessors, running, ended, facts, promised } => {
+        Report::Hello { instance, predecessors, running, ended, facts, promised, now: _ } => {
             Message::AgentUp {
                 hello: AgentHello { node, instance, predecessors, running, ended, promised, facts },
                 link: link.clone(),

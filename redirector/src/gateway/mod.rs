@@ -22,6 +22,7 @@
 mod agents;
 mod api;
 mod attach;
+mod clock;
 mod core;
 pub mod daemon;
 mod fetch;

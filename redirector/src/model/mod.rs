@@ -13,6 +13,7 @@ mod text;
 mod usage;
 
 pub use id::{JobId, NodeName};
+pub(crate) use job::CLOCK_OFFSET;
 pub use job::{Attempt, Given, Job, Timestamp};
 pub use pipeline_name::pipeline_name;
 pub use pool::{InvalidPoolName, Pool, PoolName};
