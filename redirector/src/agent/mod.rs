@@ -22,6 +22,7 @@
 
 pub mod attach;
 mod attempts;
+mod birth;
 mod control_group;
 pub mod daemon;
 mod descriptors;

@@ -9,7 +9,10 @@ use std::{
     io, mem, ptr,
 };
 
-use super::signals::{Catcher, Inherited};
+use super::{
+    birth::Birth,
+    signals::{Catcher, Inherited},
+};
 use crate::model::{Outcome, Usage};
 
 /// A program with its arguments and environment, ready for `execve`.
@@ -106,11 +109,12 @@ impl Process {
             parent: unsafe { libc::getpid() },
             error: 0,
         };
-        // Not later: from the moment it is there, the child gets itself what its group gets.
-        let missed = catcher.pending();
+        let birth = Birth::open(catcher);
         // SAFETY: `start` outlives the call, and `run_child` takes one and calls only
         // functions that are safe after vfork.
-        let pid = unsafe { clone_until_exec(run_child, (&raw mut start).cast()) }?;
+        let pid = unsafe { clone_until_exec(run_child, (&raw mut start).cast()) };
+        let missed = birth.close(catcher);
+        let pid = pid?;
         if start.error != 0 {
             // SAFETY: pid is our child, which has ended or is about to.
             unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
@@ -124,7 +128,7 @@ impl Process {
         self.pid
     }
 
-    /// The caught signals that this process had got and not taken when the command was made, as
+    /// The caught signals that this process got just before the command was there, as
     /// [`bit`](super::signals::bit)s. Those to the group have not reached the command.
     pub fn missed(&self) -> u64 {
         self.missed
@@ -212,6 +216,7 @@ pub(super) unsafe fn clone_until_exec(
 }
 
 extern "C" fn run_child(start: *mut c_void) -> c_int {
+    Birth::is_done();
     // SAFETY: `Process::start` passes a `Start` that lives until this function is
     // done; the parent thread does not run meanwhile.
     let start = unsafe { &mut *start.cast::<Start>() };

@@ -117,12 +117,23 @@ impl Catcher {
     pub fn stop(&self) {
         // SAFETY: a signal that came meanwhile takes effect now, as it would have
         // without this catcher.
-        unsafe { self.inherited.restore() }
+        unsafe {
+            // An earlier attempt to run the command may have left handlers.
+            for signal in self.forwarded() {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            self.inherited.restore();
+        }
     }
 
     /// What this process was started with.
     pub fn inherited(&self) -> &Inherited {
         &self.inherited
+    }
+
+    /// The signals that this catches for the command: all but SIGCHLD.
+    pub(super) fn forwarded(&self) -> impl Iterator<Item = c_int> {
+        FORWARDED.into_iter().filter(|signal| self.caught & bit(*signal) != 0)
     }
 
     /// The caught signals that wait to be taken, as [`bit`]s.
