@@ -60,6 +60,7 @@ pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error
 /// descriptors and this program's settings, in the directory `/`, after `adjust` has seen to it.
 pub(crate) fn launch(arguments: &[&str], adjust: impl FnOnce(&mut Command)) -> Result<(), Error> {
     crate::inherited::close();
+    crate::inherited::unblock_signals();
     crate::open_files::restore();
     let program = crate::program::path().map_err(failed("find the redirector program"))?;
     let mut command = Command::new(&program);

@@ -95,6 +95,11 @@ fn the_gateway_inherits_nothing_of_the_pipeline() {
         assert_eq!(entry, None, "in the gateway's environment");
     }
 
+    // The client that started it keeps signals back for its command.
+    let status = read(&gateway, "status");
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    assert_eq!(blocked.map(str::trim), Some("0000000000000000"), "'kill' ends it");
+
     assert_eq!(link(&gateway, "fd/0"), PathBuf::from("/dev/null"));
     assert_eq!(link(&gateway, "fd/1"), PathBuf::from("/dev/null"));
     assert_eq!(link(&gateway, "fd/2"), session.state().join("gateway.log"));
