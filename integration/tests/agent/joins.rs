@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration::{Artefacts, DEADLINE, Listener, left_in};
+use integration::{Artefacts, DEADLINE, Listener, Witness, left_in};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -100,6 +100,17 @@ impl Site {
         command.env_clear().env("HOME", self.path()).env("PATH", "/usr/bin:/bin");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         Agent(command.spawn().expect("the program is there"))
+    }
+
+    /// A gateway whose agent runs a job.
+    fn with_a_job(&self) -> (Joining, Agent, Link, Witness) {
+        let socket = Listener::new(self.path(), "socket");
+        let gateway = self.gateway();
+        let agent = self.agent(&Self::invite(&gateway));
+        let mut link = self.link(&gateway);
+        link.order(&self.job(&socket));
+        let witness = socket.accept();
+        (gateway, agent, link, witness)
     }
 
     /// Waits for the agent to come to `gateway`.
@@ -251,12 +262,7 @@ fn its_jobs_go_on_while_one_gateway_follows_another() {
 #[test]
 fn without_a_gateway_it_ends_its_jobs_after_the_grace() {
     let site = Site::new(Duration::from_secs(4));
-    let socket = Listener::new(site.path(), "socket");
-    let gateway = site.gateway();
-    let agent = site.agent(&Site::invite(&gateway));
-    let mut link = site.link(&gateway);
-    link.order(&site.job(&socket));
-    let _witness = socket.accept();
+    let (gateway, agent, link, _witness) = site.with_a_job();
     let begin = Instant::now();
     drop((link, gateway));
     let (is_good, log) = agent.end();
@@ -268,12 +274,7 @@ fn without_a_gateway_it_ends_its_jobs_after_the_grace() {
 #[test]
 fn an_engine_that_wants_its_node_back_has_its_jobs_ended_and_told() {
     let site = Site::new(LONG);
-    let socket = Listener::new(site.path(), "socket");
-    let gateway = site.gateway();
-    let agent = site.agent(&Site::invite(&gateway));
-    let mut link = site.link(&gateway);
-    link.order(&site.job(&socket));
-    let _witness = socket.accept();
+    let (_gateway, agent, mut link, _witness) = site.with_a_job();
     agent.signal(Signal::SIGTERM);
     let ended = link.ended();
     assert_eq!(job_of(&ended), 1, "{ended}");
@@ -285,12 +286,7 @@ fn an_engine_that_wants_its_node_back_has_its_jobs_ended_and_told() {
 #[test]
 fn an_agent_that_is_expected_no_more_ends_its_jobs() {
     let site = Site::new(LONG);
-    let socket = Listener::new(site.path(), "socket");
-    let gateway = site.gateway();
-    let agent = site.agent(&Site::invite(&gateway));
-    let mut link = site.link(&gateway);
-    link.order(&site.job(&socket));
-    let _witness = socket.accept();
+    let (gateway, agent, link, _witness) = site.with_a_job();
     gateway.forget(&node());
     drop(link);
     let (is_good, log) = agent.end();

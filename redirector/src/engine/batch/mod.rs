@@ -73,6 +73,20 @@ pub enum Refusal {
     Unsure(String),
 }
 
+impl Refusal {
+    /// What a `complaint` means in which an engine says one of these things; else it is for good.
+    fn of(complaint: String, temporary: &[&str], unsure: &[&str]) -> Self {
+        let says = |sayings: &[&str]| sayings.iter().any(|saying| complaint.contains(saying));
+        if says(unsure) {
+            Self::Unsure(complaint)
+        } else if says(temporary) {
+            Self::Temporary(complaint)
+        } else {
+            Self::Permanent(complaint)
+        }
+    }
+}
+
 /// An engine. Several methods may be under way at the same time.
 pub trait Batch: Send + Sync {
     /// Hands a script in; it starts when the engine sees fit, once at most.

@@ -52,14 +52,7 @@ const UNSURE: [&str; 3] =
 
 /// What Grid Engine's complaint means for whoever would ask again.
 fn refusal(complaint: String) -> Refusal {
-    let says = |sayings: &[&str]| sayings.iter().any(|saying| complaint.contains(saying));
-    if says(&UNSURE) {
-        Refusal::Unsure(complaint)
-    } else if says(&TEMPORARY) {
-        Refusal::Temporary(complaint)
-    } else {
-        Refusal::Permanent(complaint)
-    }
+    Refusal::of(complaint, &TEMPORARY, &UNSURE)
 }
 
 /// `qsub`, `qstat`, `qdel`, `qacct` and `qalter`.
