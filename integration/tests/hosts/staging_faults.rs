@@ -8,6 +8,7 @@ use std::{
 };
 
 use integration::{Attempt, HostFiles, HostSettings, Lab, Running, Way, begin};
+use nix::sys::signal::{Signal, kill};
 
 use crate::{
     agent::agent,
@@ -117,7 +118,8 @@ fn the_gateway_is_killed_in_both_directions() {
 /// Says which host, which file, and what is wrong; the job runs on another host if it may.
 #[test]
 fn the_hosts_disk_is_full() {
-    let whitelist = "sh ... one host=h1 stage=on\nsh ... other tags=lab stage=on retries=node:2\n";
+    let whitelist = "sh ... one host=h1 stage=on\nsh ... other tags=lab stage=on retries=node:2\n\
+                     sleep host=h2 stage=on\n";
     let Some(lab) = Lab::with_space(2, HostFiles::Private, "96m") else { return };
     let cluster = Cluster::without_files_on(lab, whitelist, &HostSettings::default());
     cluster.wait_until_up(&["h1", "h2"]);
@@ -136,12 +138,22 @@ fn the_hosts_disk_is_full() {
     let job = cluster.only_command();
     assert_eq!(job.ending(), "lost", "{job:?}");
 
-    // There is a file in it, so the job may be tried again.
-    run("other").expect_success("on the other host");
+    // It begins on the host that has less to do, and as nothing was written into its pipes yet, it may
+    // be tried again.
+    let busy = begin(&mut cluster.session().command(Way::Preloaded, "env", ["sleep", "600"]));
+    until("the other host has something to do", || {
+        cluster.session().commands().iter().any(|job| job.name == "sleep" && job.state == "running")
+    });
+    let ended = run("other");
+    kill(busy.pid(), Signal::SIGTERM).expect("it waits");
+    busy.finish();
     let jobs = cluster.session().commands();
     let job = jobs.iter().find(|job| job.argv.last().is_some_and(|it| it == "other"));
     let job = cluster.session().show(job.expect("it was a job"));
-    assert_eq!(job.attempts.last().map(Attempt::ending).as_deref(), Some("exited(0)"), "{job:?}");
+    assert!(ended.status.success(), "{ended}\n{job:?}");
+    assert_says(&ended, &["is tried again", "No space left on device"]);
+    let endings: Vec<_> = job.attempts.iter().map(Attempt::ending).collect();
+    assert_eq!(endings, ["lost", "exited(0)"], "{job:?}");
     assert_eq!(job.node.as_deref(), Some("h2"), "{job:?}");
     assert!(directory.join("sum").is_file());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{sites::Need, staged::Staging};
 use crate::{
     agent::protocol::Ended,
-    dispatcher::Request,
+    dispatcher::{End, Request},
     gateway::message::{Failure, Lease, Reply},
     model::{Cause, Given, Job, JobId, Kind, NodeName, Outcome, Retries, State},
     protocol::{Beginning, Finished},
@@ -204,6 +204,18 @@ impl Live {
         }
     }
 
+    /// Whether something may be gone that it was to read from a pipe, or may be in one that it writes.
+    fn may_have_used_pipes(&self) -> bool {
+        let pipes = &self.request.pipes;
+        match &self.runner {
+            // Its client reads ahead for it.
+            Runner::Client { placed: Some(Placed { may_run: false, .. }), .. } => {
+                pipes.iter().any(|(_, end)| *end == End::Read)
+            }
+            _ => !pipes.is_empty(),
+        }
+    }
+
     /// Whether its agent may have been told to run it for its client.
     pub(super) fn may_run_elsewhere(&self) -> bool {
         match &self.runner {
@@ -240,9 +252,10 @@ impl Live {
 
     /// Why it is tried again after `outcome`, if it is.
     ///
-    /// What a pipe has given or taken is gone: a job between pipes is tried once.
+    /// What a pipe has given or taken is gone: a job between pipes is tried once. It may write to one
+    /// as long as it has not begun.
     pub(super) fn cause_to_retry(&self, outcome: &Outcome) -> Option<(Cause, Retries)> {
-        if matches!(self.ending, Some(Ending::Cancelled { .. })) || !self.request.pipes.is_empty() {
+        if matches!(self.ending, Some(Ending::Cancelled { .. })) || self.may_have_used_pipes() {
             return None;
         }
         let cause = Cause::of(outcome)?;
