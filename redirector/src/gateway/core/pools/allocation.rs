@@ -57,6 +57,13 @@ pub(in crate::gateway::core) struct Claim {
     pub id: Option<EngineJobId>,
 }
 
+impl Claim {
+    /// The end of its node's name: those that were asked for later have larger ones.
+    pub(super) fn number(&self) -> u64 {
+        self.node.0.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
+    }
+}
+
 /// An allocation that was asked for and is not known to have ended.
 #[derive(Debug)]
 pub(super) struct Allocation {
@@ -89,8 +96,8 @@ pub(super) struct Allocation {
 pub(super) enum Stage {
     /// The engine is being asked.
     Submitting,
-    /// The engine did not take it, and is asked again then.
-    Refused { until: Instant },
+    /// The engine did not take it, and is asked again.
+    Refused,
     /// The engine has it.
     Granted,
     /// It is no longer needed; the engine is told so, and told again then.
@@ -174,7 +181,7 @@ impl Allocation {
         let word = self.word.as_ref().map_or_else(String::new, |word| format!(": {word}"));
         let state = match self.stage {
             Stage::Submitting => "is being asked for",
-            Stage::Refused { .. } => "was not taken, and is asked for again",
+            Stage::Refused => "was not taken, and is asked for again",
             Stage::Leaving { .. } => "is being given back",
             Stage::Granted if self.is_up && self.is_draining => {
                 "takes no more jobs, its end is near"

@@ -19,6 +19,9 @@ use crate::{
 /// An allocation that was told to leave and is still there after this long is stopped.
 const LEAVE: Duration = Duration::from_secs(30);
 
+/// Requests that an engine has refused before and that are repeated at the same time.
+const AGAIN_AT_ONCE: usize = 8;
+
 impl Machine {
     /// What is to be done at this moment. `serves` tells of nodes that still have output for
     /// somebody.
@@ -35,10 +38,24 @@ impl Machine {
         std::mem::take(&mut self.orders)
     }
 
+    /// Asks for what the engine did not take: the oldest first, so that none is overtaken for ever, and
+    /// few at a time, because the engine has said that it has too much to do.
     fn ask_again(&mut self, now: Instant) {
-        for allocation in self.allocations.values_mut() {
-            let is_due = matches!(allocation.stage, Stage::Refused { until } if until <= now);
-            if is_due && !allocation.is_spent {
+        for (pool, demand) in &self.pools {
+            if demand.busy_until.is_some_and(|until| now < until) {
+                continue;
+            }
+            let of_pool = self.allocations.values_mut().filter(|it| it.claim.pool == *pool);
+            let (mut refused, mut under_way) = (Vec::new(), 0);
+            for allocation in of_pool {
+                match allocation.stage {
+                    Stage::Refused if !allocation.is_spent => refused.push(allocation),
+                    Stage::Submitting => under_way += 1,
+                    _ => {}
+                }
+            }
+            refused.sort_by_key(|allocation| allocation.claim.number());
+            for allocation in refused.into_iter().take(AGAIN_AT_ONCE.saturating_sub(under_way)) {
                 allocation.stage = Stage::Submitting;
                 self.orders.push(Order::Submit(allocation.claim.clone()));
             }
@@ -92,7 +109,7 @@ impl Machine {
                 continue;
             }
             match (allocation.stage, &allocation.claim.id) {
-                (Stage::Refused { .. }, _) => never_taken.push(node.clone()),
+                (Stage::Refused, _) => never_taken.push(node.clone()),
                 // The engine's answer will come.
                 (_, None) => {}
                 (_, Some(_)) if allocation.is_up => {
@@ -180,7 +197,7 @@ impl Machine {
         let of_allocations = self.allocations.values().flat_map(|allocation| {
             let demand = self.pools.get(&allocation.claim.pool);
             let staged = match allocation.stage {
-                Stage::Refused { until } => Some(until),
+                Stage::Refused => demand.and_then(|demand| demand.busy_until),
                 Stage::Leaving { stop_at } => Some(stop_at),
                 Stage::Submitting | Stage::Granted => None,
             };

@@ -23,6 +23,8 @@ pub(super) struct Demand {
     pub quiet_since: Option<Instant>,
     /// Allocations in a row that ended before their agents came.
     pub failures: u32,
+    /// What the engine did not take for now is not asked for again before then.
+    pub busy_until: Option<Instant>,
     /// Nothing is asked for before then, unless a job waits.
     pub pause_until: Option<Instant>,
 }
@@ -37,6 +39,7 @@ impl Demand {
             unserved: BTreeSet::new(),
             quiet_since: None,
             failures: 0,
+            busy_until: None,
             pause_until: None,
         }
     }

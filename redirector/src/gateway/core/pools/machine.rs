@@ -253,7 +253,8 @@ impl Machine {
             }
             Err(Refusal::Temporary(reason) | Refusal::Unsure(reason)) => {
                 allocation.word = Some(reason);
-                allocation.stage = Stage::Refused { until: now + demand.pool.interval };
+                allocation.stage = Stage::Refused;
+                demand.busy_until = Some(now + demand.pool.interval);
             }
             Err(Refusal::Permanent(reason)) => {
                 demand.pause_until = Some(now + demand.pool.interval * 6);

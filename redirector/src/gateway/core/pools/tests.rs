@@ -194,6 +194,31 @@ fn refusals_are_repeated_or_passed_on() {
 }
 
 #[test]
+fn the_oldest_that_were_refused_are_asked_for_first_and_few_at_a_time() {
+    let mut it = Situation::per_job();
+    for job in 1..=20 {
+        it.queue(job, 1);
+    }
+    let busy = || Refusal::Temporary("busy".to_owned());
+    // The last one first.
+    for number in (1..=20).rev() {
+        assert_eq!(it.refused(&format!("p-{number}"), busy()), NOTHING);
+    }
+    let submit = |number| format!("submit p-{number} with 1 cpus");
+    assert_eq!(it.pass(Duration::from_secs(10)), (1..=8).map(submit).collect::<Vec<_>>());
+    // Each that is taken makes room for the next one, until one is refused.
+    assert_eq!(it.taken("p-2"), ["keep p-2".to_owned(), submit(9)]);
+    assert_eq!(it.refused("p-3", busy()), NOTHING);
+    assert_eq!(it.taken("p-1"), ["keep p-1"]);
+    for number in 4..=9 {
+        it.taken(&format!("p-{number}"));
+    }
+    let again = it.pass(Duration::from_secs(10));
+    assert_eq!(again[..2], [submit(3), submit(10)]);
+    assert_eq!(again.len(), 8);
+}
+
+#[test]
 fn pilots_are_as_many_as_the_work_that_waits_asks_for() {
     for (jobs, backlog, min, expected) in [
         (1, 1.0, 0, 1),
