@@ -12,15 +12,15 @@ use crate::{
     doctor::{self, Checkup, Finding, Verdict, Wishes},
 };
 
-/// Find out what is wrong with this computer and with the hosts, and what to do about it
+/// Find out what is wrong with this computer, the hosts and the pools, and what to do about it
 ///
-/// Logs in to each host as the gateway does and looks at all that jobs need there; for the working
-/// directory, run it where the pipeline is to run. Ends with status 0 if all is well or there are
+/// Logs in to each host as the gateway does and looks at all that jobs need there, and sends a probe
+/// job to each pool; for the working directory, run it where the pipeline is to run. Ends with status 0 if all is well or there are
 /// only warnings, and with 1 if something failed.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Hosts, by their names or as 'redirector nodes add' takes them [default: all that are
-    /// configured]
+    /// Hosts, by their names or as 'redirector nodes add' takes them, and pools by their names
+    /// [default: all that are configured]
     #[arg(value_parser = parse_hosts, value_name = "HOST")]
     hosts: Vec<Hosts>,
     /// A JSON array with an object for each computer, this one first

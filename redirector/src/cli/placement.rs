@@ -22,6 +22,9 @@ pub(super) struct Placement {
     /// The node that they run on ('redirector nodes') [default: the rule's, or any that can]
     #[arg(long, value_parser = parse_node_name, value_name = "NODE")]
     host: Option<NodeName>,
+    /// Run in allocations of this pool, or on one of its nodes [default: the rule's]
+    #[arg(long, value_parser = parse_tag, value_name = "POOL", conflicts_with = "host")]
+    pool: Option<String>,
     /// Run only on nodes that have these tags, such as big,fast [default: the rule's]
     #[arg(long, value_parser = parse_tag, value_delimiter = ',', value_name = "TAG")]
     tag: Vec<String>,
@@ -42,12 +45,12 @@ pub(super) struct Placement {
 impl Placement {
     /// `wishes` for `command`, and these.
     pub(super) fn set(self, wishes: Wishes, command: &[OsString]) -> anyhow::Result<Wishes> {
-        let Self { host, tag: tags, near, near_map, stage } = self;
+        let Self { host, pool, tag: tags, near, near_map, stage } = self;
         let near = match near_map {
             Some(map) => by_mapfile(&map, command, wishes.directory.as_deref())?,
             None => near,
         };
-        Ok(Wishes { host, tags, near, stage, ..wishes })
+        Ok(Wishes { host, pool, tags, near, stage, ..wishes })
     }
 }
 
@@ -112,6 +115,8 @@ mod tests {
         assert_eq!(wishes.near, [node("b"), node("c")]);
         assert_eq!(wishes.stage, Some(true));
         assert_eq!(read(&["--stage=off"]).unwrap().stage, Some(false));
+        assert_eq!(read(&["--pool", "long"]).unwrap().pool.as_deref(), Some("long"));
+        assert!(read(&["--pool=long", "--host=a"]).is_err());
         assert_eq!(read(&["--", "--stage"]).unwrap().stage, None);
         for wrong in [["--host=a b"], ["--tag="], ["--near=a/b"], ["--stage=maybe"]] {
             assert!(read(&wrong).is_err(), "{wrong:?}");

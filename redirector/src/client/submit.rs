@@ -43,6 +43,8 @@ pub struct Wishes {
     pub retries: Option<Retries>,
     /// The node that they run on.
     pub host: Option<NodeName>,
+    /// The pool that lends them a node, or one of whose nodes they run on.
+    pub pool: Option<String>,
     /// What their node must have; none: as the whitelist has it.
     pub tags: Vec<String>,
     /// Nodes on which they rather run than on others.
@@ -74,7 +76,11 @@ impl Wishes {
         spec.priority = priority.unwrap_or(spec.priority);
         spec.retries = retries.unwrap_or(spec.retries);
         let placement = &mut spec.placement;
+        if self.pool.is_some() {
+            placement.host = None;
+        }
         placement.host = self.host.or(placement.host.take());
+        placement.pool = self.pool.or(placement.pool.take());
         if !self.tags.is_empty() {
             placement.tags = self.tags;
         }
@@ -114,6 +120,8 @@ pub fn prepare(mut invocation: Invocation, mut wishes: Wishes) -> Result<Prepare
     // script or a whole pipeline.
     let kind = match &decision {
         Some(decision) if !decision.nested => Kind::Command,
+        // What starts jobs stays where the gateway is.
+        _ if wishes.pool.is_some() => Kind::Command,
         _ => Kind::Nested,
     };
     let names_cpus =
@@ -211,5 +219,7 @@ mod tests {
             ..Placement::default()
         };
         assert_eq!(placed(wishes), expected);
+        let in_pool = placed(Wishes { pool: Some("long".to_owned()), ..Wishes::default() });
+        assert_eq!((in_pool.host, in_pool.pool.as_deref()), (None, Some("long")));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   [`here`]  configuration, whitelists, libshim.so, state directory, gateway
+//!   [`pool`]  one each, after the hosts: its engine, and a probe job through the gateway
 //!   [`host`]  one each, all at the same time:
 //!               ssh ══ link ── /v1/orders:  what it has, where programs are, as for jobs
 //!                           └─ /v1/examine: everything else ([`crate::agent::examine`])
@@ -9,7 +10,7 @@
 //! ```
 //!
 //! It logs in by itself and has an agent of its own on each host, which leaves with it: what the
-//! gateway has on the hosts is left alone, and no gateway is needed for it.
+//! gateway has on the hosts is left alone, and no gateway is needed for them.
 
 mod conversation;
 mod directory;
@@ -18,6 +19,7 @@ mod here;
 mod host;
 mod link;
 mod log_in;
+mod pool;
 mod programs;
 mod room;
 mod whitelists;
@@ -33,7 +35,7 @@ use tokio::{
 pub use self::finding::{Checkup, Finding, Verdict};
 use self::{directory::Probe, host::Visit, programs::Program};
 use crate::{
-    config::{Config, Host, ListedHost},
+    config::{Config, Host, ListedHost, Pool},
     model::Text,
     place::{self, StateDirectory},
     random,
@@ -45,7 +47,7 @@ const AT_ONCE: usize = 16;
 /// What is to be looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    /// These hosts; all that are configured if none is named.
+    /// These hosts and pools; all that are configured if none is named.
     pub hosts: Vec<ListedHost>,
     /// Whether each whitelisted program is run with `--version`.
     pub versions: bool,
@@ -61,9 +63,11 @@ pub async fn examine(wishes: Wishes) -> Vec<Checkup> {
     own.push(room::of_directory(&directory));
     let programs = programs::look_here(whitelists.programs, wishes.versions).await;
     own.extend(programs::judge_here(&programs));
-    let mut hosts = Vec::new();
+    let (mut hosts, mut pools) = (Vec::new(), Vec::new());
     if let Ok(config) = &config {
-        hosts = look_at_hosts(config, wishes, programs, directory).await;
+        let (wanted_hosts, wanted_pools) = chosen(config, wishes.hosts);
+        hosts = look_at_hosts(config, wanted_hosts, wishes.versions, programs, directory).await;
+        pools = wanted_pools;
     }
     // Last: a gateway that starts logs in to the hosts as well.
     let gateway = here::gateway().await;
@@ -73,16 +77,19 @@ pub async fn examine(wishes: Wishes) -> Vec<Checkup> {
     }
     let mut checkups = vec![Checkup { computer: place::host_name(), address: None, findings: own }];
     checkups.append(&mut hosts);
+    for pool in pools {
+        checkups.push(pool::examine(pool).await);
+    }
     checkups
 }
 
 async fn look_at_hosts(
     config: &Config,
-    wishes: Wishes,
+    hosts: Vec<(Host, bool)>,
+    versions: bool,
     programs: Vec<Program>,
     directory: PathBuf,
 ) -> Vec<Checkup> {
-    let hosts = chosen(&config.hosts, wishes.hosts);
     if hosts.is_empty() {
         return Vec::new();
     }
@@ -92,7 +99,7 @@ async fn look_at_hosts(
         agent: name.name.clone(),
         probe: Probe::make(directory),
         programs,
-        versions: wishes.versions,
+        versions,
         environment: std::env::vars_os().map(entry).collect(),
     });
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -119,21 +126,29 @@ fn entry((name, value): (std::ffi::OsString, std::ffi::OsString)) -> Text {
     Text([name.as_encoded_bytes(), b"=", value.as_encoded_bytes()].concat())
 }
 
-/// The hosts to look at, and whether each is configured. One that is not is looked at as
-/// `redirector nodes add` would take it.
-fn chosen(configured: &[Host], wanted: Vec<ListedHost>) -> Vec<(Host, bool)> {
+/// The hosts to look at, with whether each is configured, and the pools. A host that is not configured
+/// is looked at as `redirector nodes add` would take it.
+fn chosen(config: &Config, wanted: Vec<ListedHost>) -> (Vec<(Host, bool)>, Vec<&Pool>) {
     if wanted.is_empty() {
-        return configured.iter().map(|host| (host.clone(), true)).collect();
+        let hosts = config.hosts.iter().map(|host| (host.clone(), true)).collect();
+        return (hosts, config.pools.iter().collect());
     }
-    let choose = |listed: ListedHost| match configured.iter().find(|it| it.name == listed.name) {
-        Some(host) => {
-            let mut host = host.clone();
-            listed.set(&mut host);
-            (host, true)
+    let (mut hosts, mut pools) = (Vec::new(), Vec::new());
+    for listed in wanted {
+        if let Some(pool) = config.pools.iter().find(|pool| pool.name == listed.name.0) {
+            pools.push(pool);
+            continue;
         }
-        None => (Host::from(listed), false),
-    };
-    wanted.into_iter().map(choose).collect()
+        hosts.push(match config.hosts.iter().find(|it| it.name == listed.name) {
+            Some(host) => {
+                let mut host = host.clone();
+                listed.set(&mut host);
+                (host, true)
+            }
+            None => (Host::from(listed), false),
+        });
+    }
+    (hosts, pools)
 }
 
 /// What the agents of a doctor are called: the same each time, so that their directories on the
@@ -166,15 +181,26 @@ impl AgentName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse_host_list;
+    use crate::config::{Engine, PoolMode, parse_host_list};
 
     #[test]
-    fn hosts_are_those_of_the_configuration_unless_some_are_named() {
+    fn hosts_and_pools_are_those_of_the_configuration_unless_some_are_named() {
         let mut big = Host::from(parse_host_list("ann@big").unwrap().remove(0));
         big.stage = true;
-        let configured = [big.clone(), Host::from(parse_host_list("small").unwrap().remove(0))];
-        assert_eq!(chosen(&configured, Vec::new()).len(), 2);
-        let found = chosen(&configured, parse_host_list("big,ann@new:22").unwrap());
+        let small = Host::from(parse_host_list("small").unwrap().remove(0));
+        let engine = Engine::Slurm { rest: None };
+        let config = Config {
+            hosts: vec![big.clone(), small],
+            pools: vec![Pool::minimal("long", engine, PoolMode::PerJob)],
+            ..Config::default()
+        };
+        let counts = |text: &str| {
+            let wanted = if text.is_empty() { Vec::new() } else { parse_host_list(text).unwrap() };
+            let (hosts, pools) = chosen(&config, wanted);
+            (hosts.len(), pools.len())
+        };
+        assert_eq!([counts(""), counts("long"), counts("long,small")], [(2, 1), (0, 1), (1, 1)]);
+        let (found, _) = chosen(&config, parse_host_list("big,ann@new:22").unwrap());
         assert_eq!(found[0], (big, true));
         assert_eq!((found[1].0.address.as_str(), found[1].1), ("ann@new:22", false));
     }

@@ -42,7 +42,7 @@ pub use status::{End, Status};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Engine, Pool};
+use crate::config::{Engine, EngineOptions, Pool};
 
 /// What an engine's method gives in the end.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -113,6 +113,14 @@ pub trait Batch: Send + Sync {
 
     /// What answers here, and which version of it.
     fn version(&self) -> Answer<'_, Result<String, Refusal>>;
+
+    /// What there is to be had with these options: lines for the person; none if it cannot tell.
+    fn capacity<'a>(
+        &'a self,
+        _options: &'a EngineOptions,
+    ) -> Answer<'a, Result<Vec<String>, Refusal>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 }
 
 /// The engine of a pool.

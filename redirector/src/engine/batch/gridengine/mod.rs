@@ -14,6 +14,7 @@
 
 mod accounting;
 mod listing;
+mod queues;
 mod submission;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use super::{
     Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status,
     tools::{Tools, words},
 };
-use crate::config::Pool;
+use crate::config::{EngineOptions, Pool};
 
 /// Most ids on one command line, which may have 128 KiB.
 const AT_ONCE: usize = 1000;
@@ -260,6 +261,20 @@ impl Batch for GridEngine {
             let said = self.tools.run("qstat", ["-help"]).await?;
             let first = said.stdout.lines().next().unwrap_or_default().trim();
             Ok(format!("Grid Engine {first}"))
+        })
+    }
+
+    fn capacity<'a>(
+        &'a self,
+        options: &'a EngineOptions,
+    ) -> Answer<'a, Result<Vec<String>, Refusal>> {
+        Box::pin(async move {
+            let only = options.partition.iter().flat_map(|queue| ["-q", queue]);
+            let said = self.tools.run("qstat", ["-g", "c"].into_iter().chain(only)).await?;
+            if !said.status.success() {
+                return Err(refusal(said.complaint()));
+            }
+            Ok(queues::read(&said.stdout))
         })
     }
 }

@@ -15,6 +15,7 @@
 
 mod accounting;
 mod listing;
+mod partitions;
 mod programs;
 mod reasons;
 mod record;

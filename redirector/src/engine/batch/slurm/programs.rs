@@ -6,13 +6,13 @@ use std::{
 };
 
 use super::{
-    accounting, listing,
+    accounting, listing, partitions,
     record::{Record, marked},
     refusal,
     submission::{arguments, id},
 };
 use crate::{
-    config::Pool,
+    config::{EngineOptions, Pool},
     engine::batch::{
         Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status,
         tools::{Said, Tools, words},
@@ -192,6 +192,28 @@ impl Batch for Programs {
         Box::pin(async move {
             let said = self.tools.run("sbatch", ["--version"]).await?;
             Ok(said.stdout.trim().to_owned())
+        })
+    }
+
+    fn capacity<'a>(
+        &'a self,
+        options: &'a EngineOptions,
+    ) -> Answer<'a, Result<Vec<String>, Refusal>> {
+        Box::pin(async move {
+            let partition = options.partition.as_deref();
+            let only = partition.map(|partition| format!("--partition={partition}"));
+            let fixed = ["--noheader".to_owned(), format!("--format={}", partitions::FORMAT)];
+            let said = self.tools.run("sinfo", fixed.into_iter().chain(only)).await?;
+            if !said.status.success() {
+                return Err(refusal(said.complaint()));
+            }
+            let lines = partitions::read(&said.stdout);
+            match partition {
+                Some(partition) if lines.is_empty() => {
+                    Err(Refusal::Permanent(format!("Slurm has no partition '{partition}'")))
+                }
+                _ => Ok(lines),
+            }
         })
     }
 }
