@@ -4,9 +4,11 @@
 //! Each file has one subject.
 
 mod commands;
+mod doctor;
 mod grid_engine;
 mod pools;
 mod pools_faults;
+mod pools_under_strain;
 mod slurm;
 mod slurm_ends;
 mod slurm_rest;

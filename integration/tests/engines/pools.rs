@@ -19,7 +19,7 @@ pub(crate) const PILOT: &str = "interval = \"1s\"\nmode = \"pilot\"\ncpus = 2\nm
 #[test]
 fn bash_pipeline_with_an_allocation_for_each_job() {
     let Some(lab) = EngineLab::slurm(2, &["--cpus", "2"]) else { return };
-    let session = compare(&lab, PER_JOB);
+    let session = compare(&lab, Pipeline::Bash, PER_JOB);
     let jobs = session.commands();
     let used: BTreeSet<_> = jobs.iter().map(|job| job.node.as_deref()).collect();
     assert_eq!(used.len(), jobs.len(), "each in an allocation of its own");
@@ -28,7 +28,7 @@ fn bash_pipeline_with_an_allocation_for_each_job() {
 #[test]
 fn bash_pipeline_in_pilots() {
     let Some(lab) = EngineLab::slurm(2, &["--cpus", "2"]) else { return };
-    let session = compare(&lab, PILOT);
+    let session = compare(&lab, Pipeline::Bash, PILOT);
     let jobs = session.commands();
     let used: BTreeSet<_> = jobs.iter().map(|job| job.node.as_deref()).collect();
     assert!(used.len() < jobs.len(), "many in one allocation: {used:?}");
@@ -37,7 +37,30 @@ fn bash_pipeline_in_pilots() {
 #[test]
 fn bash_pipeline_in_a_pilot_of_grid_engine() {
     let Some(lab) = EngineLab::grid_engine(4) else { return };
-    compare(&lab, &format!("{PILOT}\nparallel_environment = \"smp\""));
+    compare(&lab, Pipeline::Bash, &format!("{PILOT}\nparallel_environment = \"smp\""));
+}
+
+#[test]
+fn make_and_snakemake_with_an_allocation_for_each_job() {
+    let Some(lab) = EngineLab::slurm(2, &["--cpus", "2"]) else { return };
+    for pipeline in [Pipeline::Make, Pipeline::Snakemake] {
+        compare(&lab, pipeline, PER_JOB);
+    }
+}
+
+#[test]
+fn make_and_snakemake_in_pilots() {
+    let Some(lab) = EngineLab::slurm(2, &["--cpus", "2"]) else { return };
+    for pipeline in [Pipeline::Make, Pipeline::Snakemake] {
+        compare(&lab, pipeline, PILOT);
+    }
+}
+
+#[test]
+fn make_and_snakemake_in_allocations_of_grid_engine() {
+    let Some(lab) = EngineLab::grid_engine(4) else { return };
+    compare(&lab, Pipeline::Make, &format!("{PER_JOB}\nparallel_environment = \"smp\""));
+    compare(&lab, Pipeline::Snakemake, &format!("{PILOT}\nparallel_environment = \"smp\""));
 }
 
 /// Every rule that makes jobs asks for the pool.
@@ -49,9 +72,9 @@ fn whitelist() -> String {
     Pipeline::whitelist().lines().map(with_pool).collect()
 }
 
-fn compare(lab: &EngineLab, settings: &str) -> Session {
+fn compare(lab: &EngineLab, pipeline: Pipeline, settings: &str) -> Session {
+    assert!(pipeline.is_installed(), "{pipeline:?}: integration/setup.sh tests");
     let session = Session::on_engine(lab, &whitelist(), settings);
-    let pipeline = Pipeline::Bash;
     let data = session.directory().join("data");
     Pipeline::make_data(&session, &data);
     let plain = pipeline.run(&session, Way::Plain, &data, &session.directory().join("plain"));

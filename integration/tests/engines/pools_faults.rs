@@ -128,18 +128,18 @@ fn an_allocation_that_nobody_knows_any_more_is_stopped() {
     assert_nothing_left(&lab);
 }
 
-fn begin_script(session: &Session, script: &str) -> Running {
+pub(crate) fn begin_script(session: &Session, script: &str) -> Running {
     begin(&mut session.command(Way::Preloaded, "/bin/bash", ["-c", script]))
 }
 
 /// Waits until the engine lists so many in that state; it can only be asked.
 #[track_caller]
-fn wait_for(lab: &EngineLab, state: &str, count: usize) {
+pub(crate) fn wait_for(lab: &EngineLab, state: &str, count: usize) {
     wait_until(|| listed(lab).lines().filter(|line| line.contains(state)).count() >= count);
 }
 
 #[track_caller]
-fn wait_until(is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "it did not come to that");

@@ -1,0 +1,161 @@
+//! Jobs in allocations while the engine is busy, restarts, or loses a daemon: each runs once, and no
+//! allocation is left.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use integration::{EngineLab, Session, Way, begin};
+
+use crate::{
+    pools::{PER_JOB, PILOT, assert_nothing_left},
+    pools_faults::{begin_script, wait_for, wait_until},
+};
+
+/// A `squeue` before the real one that notes down each time that it is asked.
+fn counted_squeue(lab: &EngineLab) -> (String, PathBuf) {
+    let directory = lab.directory().join("wrapped");
+    let notes = directory.join("asked");
+    fs::create_dir(&directory).expect("a directory of this test");
+    let real = integration::find_program("squeue").expect("Slurm is installed");
+    let script = format!("#!/bin/sh\necho >>{}\nexec {} \"$@\"\n", notes.display(), real.display());
+    let wrapper = directory.join("squeue");
+    fs::write(&wrapper, script).expect("as above");
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("as above");
+    let path = std::env::var("PATH").expect("there is one");
+    (format!("{}:{path}", directory.display()), notes)
+}
+
+#[test]
+fn squeue_is_asked_once_in_an_interval_however_many_jobs_wait() {
+    const INTERVAL: Duration = Duration::from_secs(1);
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "1"]) else { return };
+    let (path, notes) = counted_squeue(&lab);
+    let session = Session::on_engine(&lab, "sleep pool=p\n", PER_JOB);
+    let script = "for i in $(seq 30); do sleep 600 & done; wait";
+    let mut command = session.command(Way::Preloaded, "/bin/bash", ["-c", script]);
+    let running = begin(command.env("PATH", path));
+    wait_for(&lab, "PENDING", 29);
+    let asked = || fs::read_to_string(&notes).map_or(0, |notes| notes.lines().count());
+    let (before, begun) = (asked(), Instant::now());
+    wait_until(|| asked() >= before + 4);
+    let most = begun.elapsed().div_duration_f64(INTERVAL) + 1.0;
+    assert!((asked() - before) as f64 <= most, "{} in {:?}", asked() - before, begun.elapsed());
+    for job in session.commands() {
+        session.ask(["cancel", &job.id.to_string()]).expect_success("cancel");
+    }
+    running.finish();
+    assert_nothing_left(&lab);
+}
+
+/// A job for each number from 1, which adds a line to a file of its own.
+fn each_once(session: &Session, count: usize) {
+    for number in 1..=count {
+        let written = fs::read_to_string(session.directory().join(format!("{number}.out")));
+        assert_eq!(written.expect("it ran"), format!("{number}\n"), "once");
+    }
+    for job in session.commands() {
+        assert_eq!(job.ending(), "exited(0)", "{job:?}");
+    }
+}
+
+#[test]
+fn fifty_jobs_outlive_their_gateway() {
+    const COUNT: usize = 50;
+    let Some(lab) = EngineLab::slurm(2, &["--cpus", "8"]) else { return };
+    let session = Session::on_engine(&lab, "tee pool=p\n", PER_JOB);
+    let script = format!(
+        "for i in $(seq {COUNT}); do tee -a $i.out >/dev/null < <(/bin/sleep 3; echo $i) & done; wait"
+    );
+    let running = begin_script(&session, &script);
+    wait_for(&lab, "RUNNING", 10);
+    wait_for(&lab, "PENDING", 10);
+    session.gateway().kill();
+    let done = running.finish();
+    assert!(done.status.success(), "{done}");
+    each_once(&session, COUNT);
+    assert_nothing_left(&lab);
+}
+
+#[test]
+fn two_hundred_jobs_for_a_controller_that_takes_none_for_now() {
+    const COUNT: usize = 200;
+    let Some(lab) = EngineLab::slurm(2, &["--cpus", "8"]) else { return };
+    let session = Session::on_engine(&lab, "", PER_JOB);
+    let list = session.directory().join("numbers");
+    let numbers: String = (1..=COUNT).map(|number| format!("{number}\n")).collect();
+    fs::write(&list, numbers).expect("a directory of this test");
+    let list = list.to_str().expect("UTF-8");
+    lab.fault(&["stop-controller"]);
+    session
+        .ask(["submit", "--pool=p", "--each", list, "--", "sh", "-c", "echo {} >>{}.out"])
+        .expect_success("submit");
+    wait_until(|| session.ask(["explain", "1"]).text().contains("was not taken"));
+    lab.fault(&["start-controller"]);
+    // None of these waits for as long as all of it takes.
+    for range in ["1-50", "1-100", "1-150", "1-200"] {
+        session.ask(["wait", range]).expect_success(range);
+    }
+    for number in 1..=COUNT {
+        let written = fs::read_to_string(session.directory().join(format!("{number}.out")));
+        assert_eq!(written.expect("it ran"), format!("{number}\n"), "once");
+    }
+    assert_nothing_left(&lab);
+}
+
+#[test]
+fn a_controller_that_is_away_delays_jobs_and_harms_none() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
+    let session = Session::on_engine(&lab, "tee pool=p\n", PER_JOB);
+    let job = |number| format!("tee -a {number}.out >/dev/null < <(/bin/sleep 3; echo {number})");
+    let runs = begin_script(&session, &job(1));
+    wait_until(|| session.commands().iter().any(|job| job.state == "running"));
+    lab.fault(&["stop-controller"]);
+    let waits = begin_script(&session, &job(2));
+    let ended = runs.finish();
+    assert!(ended.status.success(), "the agent needs no controller: {ended}");
+    lab.fault(&["start-controller"]);
+    let ended = waits.finish();
+    assert!(ended.status.success(), "{ended}");
+    each_once(&session, 2);
+    assert_nothing_left(&lab);
+}
+
+#[test]
+fn a_killed_slurmd_and_a_drained_node_harm_no_job() {
+    let Some(lab) = EngineLab::slurm(2, &["--cpus", "1"]) else { return };
+    let session = Session::on_engine(&lab, "tee pool=p\n", PER_JOB);
+    let job = |number| format!("tee -a {number}.out >/dev/null < <(/bin/sleep 3; echo {number})");
+    let running = begin_script(&session, &format!("{} & {} & wait", job(1), job(2)));
+    wait_for(&lab, "RUNNING", 2);
+    lab.fault(&["kill-slurmd", "n1"]);
+    lab.fault(&["drain", "n2"]);
+    let ended = running.finish();
+    assert!(ended.status.success(), "{ended}");
+    each_once(&session, 2);
+    lab.fault(&["start-slurmd", "n1"]);
+    lab.fault(&["resume", "n2"]);
+    assert_nothing_left(&lab);
+}
+
+/// The agent enforces both, so that the outcome is the job's and not the allocation's.
+#[test]
+fn time_and_memory_of_a_job_in_a_pilot() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
+    let whitelist = "sleep pool=p time=1s\nhead pool=p mem=64M\n";
+    let session = Session::on_engine(&lab, whitelist, PILOT);
+    let ended = session.bash(Way::Preloaded, "sleep 600");
+    assert!(!ended.status.success(), "{ended}");
+    // head keeps all of a line that has no end.
+    let ended = session.bash(Way::Preloaded, "head -n -1 /dev/zero >/dev/null");
+    assert!(!ended.status.success(), "{ended}");
+    let endings: Vec<_> = session.commands().iter().map(|job| job.ending()).collect();
+    // The latest comes first.
+    assert_eq!(endings, ["out_of_memory", "timed_out"]);
+    let used: Vec<_> = session.commands().into_iter().map(|job| job.node).collect();
+    assert_eq!(used[0], used[1], "the pilot outlives them");
+    assert_nothing_left(&lab);
+}
