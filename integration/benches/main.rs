@@ -11,6 +11,7 @@
 mod clients;
 mod crowd;
 mod detached;
+mod engines;
 mod gateway;
 mod hosts;
 mod latency;
@@ -31,7 +32,7 @@ use workbench::{Effort, Workbench};
 
 type Group = (&'static str, fn(&Workbench) -> Vec<section::Section>);
 
-const GROUPS: [Group; 7] = [
+const GROUPS: [Group; 8] = [
     ("start-cost", start_cost::sections),
     ("latency", latency::sections),
     ("throughput", throughput::sections),
@@ -39,6 +40,7 @@ const GROUPS: [Group; 7] = [
     ("detached", detached::sections),
     ("crowd", crowd::sections),
     ("hosts", hosts::sections),
+    ("engines", engines::sections),
 ];
 
 fn main() -> ExitCode {

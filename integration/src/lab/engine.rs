@@ -125,6 +125,11 @@ impl EngineLab {
         finish(&mut command).expect_success(program)
     }
 
+    /// As [`super::Lab::head_prefix`].
+    pub fn head_prefix(&self) -> Vec<String> {
+        self.head.prefix()
+    }
+
     /// Has `command`, and all that comes of it, run on the head.
     pub fn enter(&self, command: &mut Command) {
         self.head.enter(command);

@@ -39,9 +39,10 @@ impl Head {
         Self { pid: process.pid(), process: Arc::new(process.into_descriptor()) }
     }
 
-    /// The process that has them.
-    pub(super) fn pid(&self) -> Pid {
-        self.pid
+    /// What a command begins with that is to run there.
+    pub(super) fn prefix(&self) -> Vec<String> {
+        let pid = self.pid.to_string();
+        ["nsenter", "--target", &pid, "--net", "--uts", "--"].map(str::to_owned).into()
     }
 
     /// Does something there, in a thread of its own.

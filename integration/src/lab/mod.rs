@@ -164,8 +164,7 @@ impl Lab {
 
     /// What to put before a command to have it run on the head.
     pub fn head_prefix(&self) -> Vec<String> {
-        let pid = self.head.pid().to_string();
-        ["nsenter", "--target", &pid, "--net", "--uts", "--"].map(str::to_owned).into()
+        self.head.prefix()
     }
 
     /// A TCP connection from the head to a host: the head's end, and the host's.
