@@ -214,12 +214,7 @@ fn explain(placement: &Placement, ended: &Outcome, told: &str) {
     if is_own || !told.is_empty() {
         return;
     }
-    let reason = match ended {
-        Outcome::Lost { reason } | Outcome::Cancelled { reason } | Outcome::Refused { reason } => {
-            format!(": {reason}")
-        }
-        _ => String::new(),
-    };
+    let reason = ended.reason().map_or_else(String::new, |reason| format!(": {reason}"));
     say(&format!("job {job} ('{name}') on {node} is {ended}{reason}"));
 }
 

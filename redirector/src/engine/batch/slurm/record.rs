@@ -43,8 +43,9 @@ impl Record {
                 let reason = if self.state == "CONFIGURING" { "Configuring" } else { &self.reason };
                 return Status::Pending { reason: without_none(reason).to_owned() };
             }
-            "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "RESIZING"
-            | "STAGE_OUT" => {
+            // Slurm says nothing else until all processes and the epilogue have ended.
+            "COMPLETING" => return Status::Ending,
+            "RUNNING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "RESIZING" | "STAGE_OUT" => {
                 return Status::Running { host: self.host.clone(), started: self.started };
             }
             "COMPLETED" => End::Done(0),
@@ -76,6 +77,7 @@ impl Record {
                 let host = host.map(|host| format!(" on {host}")).unwrap_or_default();
                 format!("it runs{host}")
             }
+            Status::Ending => "it is ending".to_owned(),
             Status::Ended(end) => format!("it {end} (Slurm: {}, {})", self.state, self.reason),
             Status::Forgotten => "Slurm does not know it any more".to_owned(),
             Status::Unknown { reason } => reason,
@@ -176,7 +178,8 @@ mod tests {
             Status::Pending { reason: "Resources".to_owned() }
         );
         assert_eq!(status("PENDING", 0, "None"), Status::Pending { reason: String::new() });
-        for state in ["RUNNING", "COMPLETING", "SUSPENDED"] {
+        assert_eq!(status("COMPLETING", 0, "None"), Status::Ending);
+        for state in ["RUNNING", "SUSPENDED"] {
             assert!(matches!(status(state, 0, "None"), Status::Running { .. }), "{state}");
         }
         assert!(matches!(status("NEWLY_INVENTED", 0, "None"), Status::Unknown { .. }));

@@ -32,6 +32,13 @@ impl Core {
                 // One that is no node yet drains when it is.
                 drop(self.drain_node(&node, true));
             }
+            Order::Hasten => {
+                if let Some(pools) = &mut self.pools {
+                    pools.hasten(Instant::now());
+                }
+            }
+            Order::Believe(job) => drop(self.believe(job)),
+            Order::Judge(claim, end) => self.judge(&claim, &end),
             Order::Forget(node, reason) => self.forget_allocation(&node, &reason),
             Order::Conclude(job, outcome) => self.conclude_unplaced(job, outcome),
         }
