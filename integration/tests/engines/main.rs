@@ -15,3 +15,4 @@ mod slurm_rest;
 mod slurm_troubles;
 mod support;
 mod testbed;
+mod truth;
