@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    allocation::Claim,
+    allocation::{Claim, pool_of},
     machine::{Happened, Order},
     start::host,
 };
@@ -94,8 +94,7 @@ impl Core {
 
     fn stop_allocation(&mut self, node: &NodeName, id: EngineJobId) {
         let Some(pools) = &self.pools else { return };
-        let Some(pool) = pools.machine.allocation(node).map(|it| &it.claim.pool) else { return };
-        let Some(engine) = pools.engines.of_pool(pool) else { return };
+        let Some(engine) = pools.engines.of_pool(pool_of(node)) else { return };
         let (stopped, node) = (pools.engines.stop(engine, vec![id.clone()]), node.clone());
         tokio::spawn(async move {
             if let Err(refusal) = stopped.await {
