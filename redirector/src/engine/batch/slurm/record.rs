@@ -1,6 +1,6 @@
 //! What Slurm knows of a job, wherever that was learnt.
 
-use super::reasons::{in_words, is_hopeless};
+use super::reasons::{in_words, is_hopeless, is_impossible};
 use crate::{
     engine::batch::{End, EngineJobId, Mark, Status},
     model::Timestamp,
@@ -39,6 +39,7 @@ impl Record {
             return Status::Ended(End::Requeued);
         }
         let end = match &*self.state {
+            "PENDING" if is_impossible(&self.reason) => End::Failed(in_words(&self.reason)),
             "PENDING" | "CONFIGURING" => {
                 let reason = if self.state == "CONFIGURING" { "Configuring" } else { &self.reason };
                 return Status::Pending { reason: without_none(reason).to_owned() };
@@ -166,6 +167,13 @@ mod tests {
         let said = status("FAILED", 4021, "JobLaunchFailure");
         let Status::Ended(End::Failed(said)) = said else { panic!("{said:?}") };
         assert!(said.contains("working directory"), "{said}");
+        // More than its partition has or allows; Slurm takes it, and it would wait for ever.
+        for reason in ["PartitionConfig", "PartitionTimeLimit"] {
+            let Status::Ended(End::Failed(said)) = status("PENDING", 0, reason) else {
+                panic!("{reason}")
+            };
+            assert!(said.contains("partition allows"), "{said}");
+        }
         // A dependency or node that can never be had.
         let said = status("FAILED", 1, "BadConstraints");
         assert!(matches!(said, Status::Ended(End::Failed(_))), "{said:?}");
