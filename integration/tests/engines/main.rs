@@ -6,9 +6,11 @@
 mod commands;
 mod doctor;
 mod grid_engine;
+mod login_node;
 mod pools;
 mod pools_faults;
 mod pools_under_strain;
+mod refusals;
 mod slurm;
 mod slurm_ends;
 mod slurm_rest;
