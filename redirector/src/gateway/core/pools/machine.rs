@@ -198,6 +198,9 @@ impl Machine {
         }
         for allocation in self.allocations.values_mut() {
             allocation.jobs.remove(&job);
+            // It began with another pool of its list when there was another gateway.
+            allocation.is_spent |=
+                allocation.claim.job == Some(job) && allocation.claim.pool != ask.pool;
         }
         demand.waiting.insert(job);
         add(&mut demand.load, &ask.resources);
@@ -258,7 +261,6 @@ impl Machine {
             }
             Err(Refusal::Permanent(reason)) => {
                 demand.pause_until = Some(now + demand.pool.interval * 6);
-                let reason = format!("pool '{}' gives it no node: {reason}", demand.pool.name);
                 let own = allocation.claim.job;
                 let jobs = own.map_or_else(|| demand.waiting.clone(), |own| BTreeSet::from([own]));
                 let waiting = jobs.intersection(&demand.waiting);
@@ -266,6 +268,7 @@ impl Machine {
                     let outcome = Outcome::Refused { reason: reason.clone() };
                     self.orders.push(Order::Conclude(*job, outcome));
                 }
+                let reason = format!("pool '{}' gives no node: {reason}", demand.pool.name);
                 tracing::warn!(target: "node", %node, "{reason}");
                 self.forget(node, reason);
             }
