@@ -95,6 +95,8 @@ impl Need {
     pub(super) fn after(&self, reason: String) -> Result<Self, String> {
         let Some(by) = self.choice() else { return Err(reason) };
         let mut next = self.clone();
+        // Engines say several lines, and there are as many pools as there are in the list.
+        let reason = reason.lines().map(str::trim).collect::<Vec<_>>().join(", ");
         next.refused.push(Refused { by: by.clone(), reason });
         match self.placement.pool.as_ref().and_then(PoolList::rest) {
             Some(rest) => {

@@ -100,21 +100,21 @@ fn each_pool_of_a_list_has_its_say() {
     assert_eq!(need.after("no".to_owned()), Err("no".to_owned()), "it has no list");
     need.placement.pool = Some(PoolList::from("long,short,local"));
     let mut said = Vec::new();
-    for reason in ["a", "b"] {
+    for reason in ["a\n  and more\n", "b"] {
         need = need.after(reason.to_owned()).unwrap();
         said.push(need.last_step());
     }
     assert_eq!(
         said,
         [
-            "pool 'long' refused it: a; it waits in pool 'short'",
+            "pool 'long' refused it: a, and more; it waits in pool 'short'",
             "pool 'short' refused it: b; it waits for the gateway's own node ('local')",
         ]
     );
     assert_eq!(
         need.steps(crate::model::State::Running),
         [
-            "pool 'long' refused it: a; it went to pool 'short'",
+            "pool 'long' refused it: a, and more; it went to pool 'short'",
             "pool 'short' refused it: b; it went to the gateway's own node ('local')",
         ]
     );
@@ -124,7 +124,7 @@ fn each_pool_of_a_list_has_its_say() {
     assert!(need.forbids(&other, &own).unwrap().contains("head"));
     assert_eq!(
         need.after("c".to_owned()).unwrap_err(),
-        "no pool of its list takes it ('sort'): pool 'long' refused it: a; pool 'short' refused \
+        "no pool of its list takes it ('sort'): pool 'long' refused it: a, and more; pool 'short' refused \
          it: b; the gateway's own node ('local') refused it: c"
     );
 }
