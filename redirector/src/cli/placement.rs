@@ -52,7 +52,9 @@ impl Placement {
     pub(super) fn set(self, wishes: Wishes, command: &[OsString]) -> anyhow::Result<Wishes> {
         let Self { host, pool, engine_options, tag: tags, near, near_map, stage } = self;
         let mut options = EngineOptions::default();
-        engine_options.iter().for_each(|(key, value)| options.put(*key, value.as_bytes()));
+        for (key, value) in engine_options {
+            options.put(key, value.as_bytes());
+        }
         let near = match near_map {
             Some(map) => by_mapfile(&map, command, wishes.directory.as_deref())?,
             None => near,

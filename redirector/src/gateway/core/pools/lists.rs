@@ -98,17 +98,13 @@ impl Need {
         // Engines say several lines, and there are as many pools as there are in the list.
         let reason = reason.lines().map(str::trim).collect::<Vec<_>>().join(", ");
         next.refused.push(Refused { by: by.clone(), reason });
-        match self.placement.pool.as_ref().and_then(PoolList::rest) {
-            Some(rest) => {
-                next.placement.pool = Some(rest);
-                Ok(next)
-            }
-            None => {
-                let all: Vec<_> = next.refused.iter().map(Refused::describe).collect();
-                let (job, all) = (self.describe(), all.join("; "));
-                Err(format!("no pool of its list takes it ({job}): {all}"))
-            }
+        if let Some(rest) = self.placement.pool.as_ref().and_then(PoolList::rest) {
+            next.placement.pool = Some(rest);
+            return Ok(next);
         }
+        let all: Vec<_> = next.refused.iter().map(Refused::describe).collect();
+        let (job, all) = (self.describe(), all.join("; "));
+        Err(format!("no pool of its list takes it ({job}): {all}"))
     }
 
     /// What the pool before this one has said.

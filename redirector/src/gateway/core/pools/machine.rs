@@ -35,7 +35,7 @@ const MOST_FAILURES: u32 = 3;
 #[derive(Debug)]
 pub(super) enum Happened {
     /// A job waits for a node of its pool.
-    Queued { job: JobId, ask: Ask },
+    Queued { job: JobId, ask: Box<Ask> },
     /// A job runs on a node of its pool.
     Started { job: JobId, node: NodeName },
     /// A job needs nothing of its pool any more, or its attempt has ended.
@@ -125,7 +125,7 @@ impl Machine {
         let own = wish.and_then(|wish| wish.own.as_ref());
         let is_for_it = |it: &&Allocation| {
             it.claim.pool == pool
-                && it.claim.job.is_none_or(|only| only == job)
+                && it.claim.job.is_none_or(|only| only == job && !it.is_spent)
                 && !it.is_leaving()
                 && !it.is_draining
                 && it.has_time_for(limit, now)
@@ -160,7 +160,7 @@ impl Machine {
 
     pub(super) fn note(&mut self, happened: Happened, now: Instant) {
         match happened {
-            Happened::Queued { job, ask } => self.queued(job, ask),
+            Happened::Queued { job, ask } => self.queued(job, *ask),
             Happened::Started { job, node } => self.started(job, &node),
             Happened::Ended { job } => self.ended(job),
             Happened::Submitted { node, result } => self.submitted(&node, result, now),
@@ -314,11 +314,13 @@ impl Machine {
         let Some(demand) = self.pools.get_mut(&allocation.claim.pool) else { return };
         let engine = demand.pool.engine.word();
         let id = allocation.claim.id.as_ref().map_or_else(String::new, ToString::to_string);
-        let is_own_doing = allocation.is_leaving() || allocation.has_joined;
+        let is_own_doing = allocation.is_leaving() || allocation.has_joined || allocation.is_spent;
         let words = allocation.last_words.as_ref().filter(|_| !is_own_doing);
         let words = words.map_or_else(String::new, |words| format!("; it said: {words}"));
         let reason = format!("the allocation ({engine} job {id}) {end}{words}");
-        let own = allocation.claim.job.filter(|job| demand.waiting.contains(job));
+        // One that is spent is followed by another one already, or its job waits elsewhere.
+        let own = allocation.claim.job.filter(|_| !allocation.is_spent);
+        let own = own.filter(|job| demand.waiting.contains(job));
         if !is_own_doing {
             demand.failures += 1;
             demand.pause_until = Some(now + demand.pool.interval * 6);

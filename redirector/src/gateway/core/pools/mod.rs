@@ -129,7 +129,7 @@ impl Core {
             time_limit: live.request.time_limit.map(Duration::from_millis),
             options: need.placement.options.clone(),
         };
-        self.note(Happened::Queued { job, ask });
+        self.note(Happened::Queued { job, ask: Box::new(ask) });
         ControlFlow::Continue(())
     }
 

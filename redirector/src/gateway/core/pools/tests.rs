@@ -81,7 +81,7 @@ impl Situation {
         let resources = Resources::new(Amount::whole(cpus), 0);
         let (pool, name, options) = ("p".to_owned(), "job".to_owned(), EngineOptions::default());
         let ask = Ask { pool, name, resources, time_limit, options };
-        self.after(Happened::Queued { job: JobId(job), ask })
+        self.after(Happened::Queued { job: JobId(job), ask: Box::new(ask) })
     }
 
     fn taken(&mut self, node: &str) -> Vec<String> {

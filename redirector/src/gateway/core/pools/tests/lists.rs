@@ -10,9 +10,10 @@ fn options() -> EngineOptions {
     EngineOptions { qos: Some("high".to_owned()), ..EngineOptions::default() }
 }
 
-fn ask(pool: &str, options: EngineOptions) -> Ask {
+fn ask(pool: &str, options: EngineOptions) -> Box<Ask> {
+    let (pool, name) = (pool.to_owned(), "job".to_owned());
     let resources = Resources::new(Amount::ONE, 0);
-    Ask { pool: pool.to_owned(), name: "job".to_owned(), resources, time_limit: None, options }
+    Box::new(Ask { pool, name, resources, time_limit: None, options })
 }
 
 /// What an earlier gateway has asked for on behalf of job 1.
@@ -89,6 +90,22 @@ fn a_job_that_begins_with_its_first_pool_again_gives_back_what_it_had_of_another
     it.machine.adopt(claim("p-3", "p"));
     assert_eq!(it.queue(1, 1), NOTHING);
     assert_eq!(it.nodes_for(1), ["p-3"]);
+}
+
+#[test]
+fn an_allocation_that_is_spent_asks_for_no_other_when_it_ends() {
+    let mut it = Situation::per_job();
+    it.queue(1, 1);
+    it.taken("p-1");
+    it.up("p-1");
+    it.start(1, "p-1");
+    it.machine.note(Happened::Ended { job: JobId(1) }, it.now);
+    let again = Happened::Queued { job: JobId(1), ask: ask("p", EngineOptions::default()) };
+    it.machine.note(again, it.now);
+    assert_eq!(it.nodes_for(1), NOTHING, "its next one is yet to be asked for");
+    assert_eq!(it.orders(), ["leave p-1", "submit p-2 with 1 cpus"]);
+    assert_eq!(it.told("p-1", Status::Ended(End::Cancelled { by: None })), ["forget p-1"]);
+    assert_eq!(it.nodes_for(1), ["p-2"]);
 }
 
 #[test]
