@@ -15,9 +15,14 @@ const NO_PARTITION: &str = "invalid partition specified: nowhere";
 /// Nothing starts, and nothing is refused.
 const HELD: &str = "arguments = [\"--hold\"]";
 
-/// A session with the pool `p`, and another one, `q`.
+/// What of a pool makes it refuse all jobs.
+fn refusing(mode: &str) -> String {
+    format!("{mode}\n{NOWHERE}")
+}
+
+/// A session with the pool `p`, and another one, `q`, of mode `per_job`.
 fn with_two_pools(lab: &EngineLab, whitelist: &str, of_p: &str, of_q: &str) -> Session {
-    let session = Session::on_engine(lab, whitelist, &format!("{PER_JOB}\n{of_p}"));
+    let session = Session::on_engine(lab, whitelist, of_p);
     let variables = lab.variables();
     let variables = variables.iter().map(|(name, value)| format!("{name} = {value:?}, "));
     let (engine, variables) = (lab.engine(), variables.collect::<String>());
@@ -79,7 +84,7 @@ fn options_of_a_rule_go_over_those_of_its_pool() {
 fn what_the_first_pool_refuses_runs_in_the_next_or_here() {
     let Some(lab) = EngineLab::slurm(1, &[]) else { return };
     let whitelist = "seq pool=p,q\nwc pool=p,local\n";
-    let session = with_two_pools(&lab, whitelist, NOWHERE, "");
+    let session = with_two_pools(&lab, whitelist, &refusing(PER_JOB), "");
     let done = session.bash(Way::Preloaded, "seq 3 | wc -l").expect_success("the pipe");
     assert_eq!(done.text(), "3\n");
     let file = session.whitelist().display().to_string();
@@ -113,7 +118,7 @@ fn what_the_first_pool_refuses_runs_in_the_next_or_here() {
 fn a_job_that_all_its_pools_refuse_has_the_words_of_each() {
     let Some(lab) = EngineLab::slurm(1, &[]) else { return };
     let whitelist = "seq pool=p,q,other\ntrue pool=q,local cpus=64\n";
-    let session = with_two_pools(&lab, whitelist, NOWHERE, "constraint = \"strange\"");
+    let session = with_two_pools(&lab, whitelist, &refusing(PER_JOB), "constraint = \"strange\"");
     for (command, parts) in [
         (
             "seq 3",
@@ -164,16 +169,16 @@ fn a_pilot_refuses_options_of_a_rule_and_says_what_to_do() {
 #[test]
 fn a_pool_that_only_takes_its_time_is_waited_for() {
     let Some(lab) = EngineLab::slurm(1, &[]) else { return };
-    let of_p = "engine_env = { PATH = \"/nowhere\" }";
-    let session = with_two_pools(&lab, "sleep pool=m,q,local\n", "", HELD);
+    let session = with_two_pools(&lab, "sleep pool=m,q,local\n", PER_JOB, HELD);
     session.append_configuration(&format!(
-        "[[pools]]\nname = \"m\"\nengine = \"slurm\"\n{of_p}\n{PER_JOB}\n"
+        "[[pools]]\nname = \"m\"\nengine = \"slurm\"\nengine_env = {{ PATH = \"/nowhere\" }}\n{PER_JOB}\n"
     ));
     let waits = begin_script(&session, "sleep 600");
     wait_for(&lab, "PENDING", 1);
     let explained = || session.ask(["explain", &only(&session, "sleep").id.to_string()]).text();
-    let step = "; it waits in pool 'q'";
-    assert_has_all(&explained(), &["pool 'm' refused it: ", step, "allocation q-"]);
+    let steps = ["pool 'm' refused it: cannot run 'sbatch'", "; it waits in pool 'q'"];
+    assert_has_all(&explained(), &steps);
+    assert_has_all(&explained(), &["allocation q-"]);
     let before = listed(&lab);
 
     // Another gateway begins with the list's first pool again, and leaves nothing of the old one.
@@ -182,8 +187,64 @@ fn a_pool_that_only_takes_its_time_is_waited_for() {
         let now = listed(&lab);
         now != before && now.lines().filter(|line| line.contains("PENDING")).count() == 1
     });
-    assert_has_all(&explained(), &["pool 'm' refused it: ", step]);
+    assert_has_all(&explained(), &steps);
     session.ask(["cancel", &only(&session, "sleep").id.to_string()]).expect_success("cancel");
     assert!(!waits.finish().status.success());
     assert_nothing_left(&lab);
+}
+
+#[test]
+fn another_attempt_begins_where_the_last_one_was() {
+    let Some(lab) = EngineLab::slurm(1, &[]) else { return };
+    let whitelist = "timeout pool=p,q,local retries=exit:2\n";
+    let session = with_two_pools(&lab, whitelist, &refusing(PER_JOB), "");
+    // What has used a pipe is not tried again.
+    let runs = begin_script(&session, "timeout 2 sleep 600 >out 2>&1");
+    wait_until(|| session.commands().iter().any(|job| job.state == "running"));
+    session.gateway().kill();
+    let done = runs.finish();
+    assert_eq!(done.status.code(), Some(124), "{done}");
+    let job = session.show(&only(&session, "timeout"));
+    let nodes: Vec<_> = job.attempts.iter().map(|attempt| attempt.node.clone()).collect();
+    assert_eq!(nodes.len(), 3, "{job:?}");
+    assert!(nodes.iter().all(|node| node.starts_with("q-")), "{nodes:?}");
+    assert_eq!(refusals(&session), 1, "it was asked once");
+    // An allocation whose attempt has failed stays for half a minute, unless the gateway leaves.
+    session.ask(["stop"]).expect_success("stop");
+    assert_nothing_left(&lab);
+}
+
+#[test]
+fn all_that_wait_for_a_pilot_that_never_comes_go_on() {
+    let Some(lab) = EngineLab::slurm(2, &["--cpus", "2"]) else { return };
+    let session = with_two_pools(&lab, "tee pool=p,q\n", &refusing(PILOT), "");
+    let script = "for i in 1 2 3 4 5; do tee $i </dev/null & done; wait";
+    session.bash(Way::Preloaded, script).expect_success("all");
+    let jobs = session.commands();
+    assert_eq!(jobs.len(), 5);
+    for job in jobs {
+        assert!(job.node.as_deref().is_some_and(|node| node.starts_with("q-")), "{job:?}");
+    }
+    assert_eq!(refusals(&session), 5, "each was told once");
+    assert_nothing_left(&lab);
+}
+
+#[test]
+fn grid_engine_has_options_of_its_own() {
+    let Some(lab) = EngineLab::grid_engine(4) else { return };
+    let whitelist = "seq pool=p cpus=2 parallel_environment=smp engine_resources=arch=lx-amd64\n\
+                     wc pool=p gres=nvme:1\n";
+    let session = Session::on_engine(&lab, whitelist, PER_JOB);
+    session.bash(Way::Preloaded, "seq 3 >/dev/null").expect_success("seq");
+    assert_eq!(only(&session, "seq").node.as_deref(), Some("p-1"));
+    let done = session.bash(Way::Preloaded, "wc -l </dev/null");
+    assert_eq!(done.status.code(), Some(125), "{done}");
+    assert_has_all(&done.complaint(), &["gres=nvme:1", "Grid Engine of pool 'p' does not take"]);
+    assert_nothing_left(&lab);
+}
+
+/// How often the gateways' log has it that a pool of a list has refused a job.
+fn refusals(session: &Session) -> usize {
+    let log = std::fs::read_to_string(session.state().join("gateway.log")).expect("its log");
+    log.lines().filter(|line| line.contains("' refused it: ")).count()
 }
