@@ -217,7 +217,8 @@ impl Core {
         let (mut able, mut reasons) = (Vec::new(), Vec::new());
         let (mut is_asked, mut is_away) = (false, false);
         let lent = self.lent_to(job, need);
-        let is_lent_later = lent.as_ref().is_some_and(Vec::is_empty);
+        // Of an allocation that is just being asked for the fleet may know nothing yet.
+        let is_lent_later = lent.is_some() && self.sites(lent.as_deref()).next().is_none();
         for (name, node) in self.sites(lent.as_deref()) {
             match self.verdict(need, name, node) {
                 Verdict::Yes => able.push(name.clone()),
