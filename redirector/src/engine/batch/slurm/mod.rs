@@ -14,6 +14,7 @@
 //! often than that.
 
 mod accounting;
+mod immediate;
 mod listing;
 mod partitions;
 mod programs;
