@@ -6,6 +6,7 @@
 mod commands;
 mod doctor;
 mod grid_engine;
+mod immediate;
 mod pool_lists;
 mod pools;
 mod pools_faults;

@@ -25,6 +25,8 @@ pub struct Pool {
     pub options: EngineOptions,
     /// Longest time of an allocation for which no rule names a time; `None`: the engine's default.
     pub walltime: Option<Duration>,
+    /// An allocation for one job is started the way that begins soonest (Slurm).
+    pub immediate: bool,
     /// The time between two queries for the states of all allocations.
     pub interval: Duration,
     /// Variables of the engine's own programs, such as `SLURM_CONF`; `None` takes one away.
@@ -48,6 +50,7 @@ impl Pool {
             mode,
             options: EngineOptions::default(),
             walltime: None,
+            immediate: true,
             interval: DEFAULT_INTERVAL,
             engine_env: BTreeMap::new(),
             setup: None,

@@ -73,6 +73,7 @@ settings! {
     engine: EngineWord,
     mode: ModeWord,
     interval: WrittenDuration,
+    immediate: bool,
     walltime: WrittenDuration,
     #[serde(alias = "queue")]
     partition: String,
@@ -127,6 +128,7 @@ impl PoolSection {
         check(&self.names(), engine, self.mode.unwrap_or_default())?;
         let mut pool = Pool::minimal(name, self.engine(engine)?, self.mode()?);
         pool.options = self.options();
+        pool.immediate = self.immediate.unwrap_or(true);
         pool.walltime = self.walltime.as_ref().map(|walltime| walltime.0);
         if let Some(interval) = &self.interval {
             if interval.0.as_secs() == 0 {
@@ -181,6 +183,9 @@ impl PoolSection {
                 "rest: expected where slurmrestd answers, such as \"http://head:6820\", found \
                  '{url}'"
             ));
+        }
+        if self.immediate == Some(true) {
+            return Err("'immediate' is by salloc, which 'rest' does without".to_owned());
         }
         if self.arguments.as_ref().is_some_and(|arguments| !arguments.is_empty()) {
             return Err("'arguments' are sbatch's, which 'rest' does without".to_owned());

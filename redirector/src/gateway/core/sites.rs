@@ -200,7 +200,7 @@ impl Core {
         let (mut able, mut reasons) = (Vec::new(), Vec::new());
         let (mut is_asked, mut is_away) = (false, false);
         let lent = self.lent_to(job, need);
-        // One that was decided on just now is no node yet.
+        // Of an allocation that is just being asked for the fleet may know nothing yet.
         let is_to_come = |name: &NodeName| self.fleet.get(name).is_none();
         let is_lent_later =
             lent.as_ref().is_some_and(|lent| lent.is_empty() || lent.iter().any(is_to_come));

@@ -325,8 +325,9 @@ impl Machine {
             demand.failures += 1;
             demand.pause_until = Some(now + demand.pool.interval * 6);
         }
-        let is_worth_another = matches!(end, End::NodeFailure | End::Preempted | End::Requeued)
-            && demand.failures < MOST_FAILURES;
+        let says_nothing_of_others =
+            matches!(end, End::NodeFailure | End::Preempted | End::Requeued | End::NotBegun(_));
+        let is_worth_another = says_nothing_of_others && demand.failures < MOST_FAILURES;
         match own {
             Some(job) if is_own_doing || is_worth_another => drop(demand.unserved.insert(job)),
             Some(job) => {

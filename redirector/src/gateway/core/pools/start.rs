@@ -170,6 +170,7 @@ impl Pools {
             mem: claim.size.mem,
             walltime: claim.size.walltime,
             gpus: claim.size.gpus,
+            immediate: pool.immediate && claim.job.is_some(),
             directory: engines::path(&there(setup.state.path().to_owned())),
             script,
             output: engines::path(&there(self.kept.log(&claim.node))),
