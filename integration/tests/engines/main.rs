@@ -7,6 +7,7 @@ mod commands;
 mod doctor;
 mod grid_engine;
 mod immediate;
+mod pool_lists;
 mod pools;
 mod pools_faults;
 mod pools_under_strain;

@@ -158,7 +158,7 @@ impl Client {
                     }
                 }
                 Event::Message(GatewayMessage::Refused { reason }) => {
-                    say(&format!("'{}' cannot run: {reason}", self.name));
+                    say(&format!("{} cannot run: {reason}", self.label()));
                     ending::exit(ending::SYSTEM_FAILURE);
                 }
                 Event::Message(GatewayMessage::Signal { reason, .. }) => {

@@ -136,7 +136,7 @@ pub(super) fn run(placement: &Placement, link: &mut Link) -> End {
             }
             Event::Message(GatewayMessage::Refused { reason }) => {
                 pump.stop();
-                say(&format!("'{name}' cannot run: {reason}"));
+                say(&format!("job {job} ('{name}') cannot run: {reason}"));
                 return End::Over(Outcome::Refused { reason });
             }
             Event::Message(GatewayMessage::Warning { text }) => say(&text),

@@ -81,12 +81,15 @@ use crate::{
     store::Durability,
 };
 
-pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
+pub use crate::{
+    model::EngineOptions,
+    units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration},
+};
 pub use address::Address;
 pub use environment::{GATEWAY_VARIABLES, MODE_VARIABLE};
 pub use host_list::{ListedHost, parse_host_list, parse_host_names, parse_node_name};
 pub use hosts::{Host, Ssh, check_tag};
-pub use pools::{Engine, EngineOptions, Pilot, Pool, PoolMode, RestAddress, StateWord, Templates};
+pub use pools::{Engine, Pilot, Pool, PoolMode, RestAddress, StateWord, Templates};
 pub use value::Setting;
 
 /// The configuration cannot be used.

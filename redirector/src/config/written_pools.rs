@@ -18,7 +18,7 @@ use super::{
     value::{WrittenBytes, WrittenCpus, WrittenDuration},
     written_hosts::WrittenVariable,
 };
-use crate::model::{Amount, Text};
+use crate::model::{Amount, PoolChoice, Text};
 
 /// Declares the settings of a pool once, for reading, changing and naming them.
 macro_rules! settings {
@@ -84,6 +84,7 @@ settings! {
     licenses: String,
     exclusive: bool,
     parallel_environment: String,
+    #[serde(alias = "engine_resources")]
     resources: Vec<String>,
     arguments: Vec<String>,
     rest: String,
@@ -115,6 +116,12 @@ impl PoolSection {
         let name = self.name.get_ref();
         parse_node_name(name)
             .map_err(|error| error.replace("the name of a node", "the name of a pool"))?;
+        if PoolChoice::is_reserved(name) {
+            return Err(format!(
+                "no pool can be called '{name}': in a rule's 'pool=' that word is the gateway's own \
+                 node"
+            ));
+        }
         let Some(engine) = self.engine else {
             return Err("it has no 'engine': write slurm, gridengine or command".to_owned());
         };

@@ -15,12 +15,12 @@ use crate::{
     config::{Pool, format_duration},
     doctor::Checkup,
     engine::batch,
-    model::{Amount, Job, JobId, Outcome, Timestamp},
+    model::{Amount, Job, JobId, Outcome, PoolList, Timestamp},
     place::StateDirectory,
 };
 
 /// How long a person may be kept waiting for an engine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the probe job runs.
 const PROBE: &std::ffi::CStr = c"/bin/true";
@@ -76,7 +76,7 @@ async fn probe(pool: &Pool) -> Result<Finding, Problem> {
     let client = Client::starting(&StateDirectory::locate()?)?;
     let wishes = Wishes {
         name: Some("doctor".to_owned()),
-        pool: Some(pool.name.clone()),
+        pool: Some(PoolList::from(&*pool.name)),
         cpus: Some(Amount::ONE),
         time_limit: Some(PATIENCE),
         ..Wishes::default()
@@ -84,14 +84,12 @@ async fn probe(pool: &Pool) -> Result<Finding, Problem> {
     let invocation = Invocation::new(PROBE.to_owned(), &[CString::from(PROBE)]);
     let submission = submit::prepare(invocation, wishes)?.submission;
     let job = client.submit(&submission).await?.first;
-    match tokio::time::timeout(PATIENCE, client.job(job, true)).await {
-        Ok(record) => Ok(judge(&record?)),
-        Err(_) => {
-            let why = client.explain(job).await?.lines.join(" ");
-            client.cancel(job, "the doctor waits no longer").await?;
-            Ok(late(job, &why))
-        }
+    if let Ok(record) = tokio::time::timeout(PATIENCE, client.job(job, true)).await {
+        return Ok(judge(&record?));
     }
+    let why = client.explain(job).await?.lines.join(" ");
+    client.cancel(job, "the doctor waits no longer").await?;
+    Ok(late(job, &why))
 }
 
 fn late(job: JobId, why: &str) -> Finding {
