@@ -21,6 +21,8 @@ const MANY_ROUNDS: usize = 3;
 /// Jobs that are submitted at once.
 const MANY: usize = 500;
 
+const TRUE: &str = "true pool=p\n";
+
 const PER_JOB: &str = "mode = \"per_job\"";
 
 /// Allocations that are always there, and take up the two nodes of [`Bench::many`].
@@ -37,15 +39,15 @@ pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
 }
 
 /// A Slurm that is measured.
-struct Bench<'a> {
-    workbench: &'a Workbench,
-    lab: Rc<EngineLab>,
+pub(crate) struct Bench<'a> {
+    pub(crate) workbench: &'a Workbench,
+    pub(crate) lab: Rc<EngineLab>,
 }
 
 impl Bench<'_> {
     fn calls(self) -> Section {
-        let per_job = self.gateway("per-job", PER_JOB);
-        let pilot = self.gateway("pilot", PILOT);
+        let per_job = self.gateway("per-job", TRUE, PER_JOB);
+        let pilot = self.gateway("pilot", TRUE, PILOT);
         let redirected = |gateway: &Gateway| {
             let plain = self.on_head(self.workbench.spawn(&["/bin/true"]));
             gateway.redirecting(plain, &self.workbench.artefacts.stand_in)
@@ -77,7 +79,7 @@ impl Bench<'_> {
     }
 
     fn many(self) -> Section {
-        let pilot = self.gateway("pilot-of-many", PILOT);
+        let pilot = self.gateway("pilot-of-many", TRUE, PILOT);
         // On as many cpus as the pilots have; there is no event of the last one's end.
         let by_sbatch = format!(
             "seq {MANY} | xargs -P8 -I NUMBER sbatch --output=/dev/null --wrap=true >/dev/null &&
@@ -107,9 +109,9 @@ impl Bench<'_> {
         }
     }
 
-    /// A gateway that runs `true` in allocations.
-    fn gateway(&self, name: &str, mode: &str) -> Gateway {
-        let whitelist = self.workbench.whitelist("in-allocations", "true pool=p\n");
+    /// A gateway with such a whitelist and a pool `p` of such a mode.
+    pub(crate) fn gateway(&self, name: &str, whitelist: &str, mode: &str) -> Gateway {
+        let whitelist = self.workbench.whitelist(&format!("whitelist-{name}"), whitelist);
         // What nodes have to see is where they see it.
         let state = self.lab.directory().join(name);
         fs::create_dir(&state).expect("the lab's directory is writable");
@@ -131,8 +133,8 @@ impl Bench<'_> {
         Gateway::new(self.workbench, name, &settings)
     }
 
-    /// One of Slurm's own programs.
-    fn by_slurm(&self, command: &[&str]) -> Spawner {
+    /// One of Slurm's own programs, or something that uses them.
+    pub(crate) fn by_slurm(&self, command: &[&str]) -> Spawner {
         self.on_head(self.workbench.spawn(command).with(self.lab.variables()))
     }
 
