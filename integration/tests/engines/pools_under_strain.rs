@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration::{EngineLab, Session, Way, begin};
+use integration::{EngineLab, Job, Session, Way, begin};
 
 use crate::{
     pools::{PER_JOB, PILOT, assert_nothing_left},
@@ -86,8 +86,8 @@ fn two_hundred_jobs_for_a_controller_that_takes_none_for_now() {
     let Some(lab) = EngineLab::slurm(2, &["--cpus", "8"]) else { return };
     let session = Session::on_engine(&lab, "", PER_JOB);
     let list = session.directory().join("numbers");
-    let numbers: String = (1..=COUNT).map(|number| format!("{number}\n")).collect();
-    fs::write(&list, numbers).expect("a directory of this test");
+    let numbers: Vec<_> = (1..=COUNT).map(|number| number.to_string()).collect();
+    fs::write(&list, numbers.join("\n")).expect("a directory of this test");
     let list = list.to_str().expect("UTF-8");
     lab.fault(&["stop-controller"]);
     session
@@ -152,7 +152,7 @@ fn time_and_memory_of_a_job_in_a_pilot() {
     // head keeps all of a line that has no end.
     let ended = session.bash(Way::Preloaded, "head -n -1 /dev/zero >/dev/null");
     assert!(!ended.status.success(), "{ended}");
-    let endings: Vec<_> = session.commands().iter().map(|job| job.ending()).collect();
+    let endings: Vec<_> = session.commands().iter().map(Job::ending).collect();
     // The latest comes first.
     assert_eq!(endings, ["out_of_memory", "timed_out"]);
     let used: Vec<_> = session.commands().into_iter().map(|job| job.node).collect();

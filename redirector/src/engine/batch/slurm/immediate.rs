@@ -69,8 +69,8 @@ pub(super) struct Immediate {
 
 #[derive(Default)]
 struct Shared {
-    /// Until when each partition is left to sbatch.
-    resting: Mutex<BTreeMap<Option<String>, Instant>>,
+    /// Until when each partition is left to sbatch; the empty name is that of the default one.
+    resting: Mutex<BTreeMap<String, Instant>>,
     /// Those whose script may not have been begun.
     unbegun: Mutex<BTreeSet<EngineJobId>>,
 }
@@ -89,7 +89,7 @@ impl Immediate {
         let options = &request.options;
         // Arguments are sbatch's, and steps have to be asked for generic resources once more.
         let is_plain = options.arguments.is_empty() && options.gres.is_none() && request.gpus == 0;
-        let partition = options.partition.clone();
+        let partition = options.partition.clone().unwrap_or_default();
         if !request.immediate || !is_plain || self.shared.rests(&partition) {
             return Ok(None);
         }
@@ -149,12 +149,12 @@ impl Immediate {
 }
 
 impl Shared {
-    fn rests(&self, partition: &Option<String>) -> bool {
+    fn rests(&self, partition: &str) -> bool {
         let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         resting.get(partition).is_some_and(|until| Instant::now() < *until)
     }
 
-    fn rest(&self, partition: Option<String>, time: Duration) {
+    fn rest(&self, partition: String, time: Duration) {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         resting.insert(partition, Instant::now() + time);
     }
@@ -164,7 +164,7 @@ impl Shared {
     }
 
     /// A salloc has ended, with the exit status of its srun.
-    fn ended(&self, id: EngineJobId, partition: Option<String>, status: Option<ExitStatus>) {
+    fn ended(&self, id: EngineJobId, partition: String, status: Option<ExitStatus>) {
         // srun's own failure; other numbers are the script's.
         if status.is_some_and(|status| status.code() == Some(1)) {
             tracing::debug!("srun of Slurm's job {id} has failed");

@@ -111,8 +111,6 @@ mod tests {
                 "--no-requeue",
                 "--job-name=run.rule",
                 "--comment=redirector/g1/7",
-                "--chdir=/tmp",
-                "--output=/tmp/50%%/out",
                 "--nodes=1",
                 "--ntasks=1",
                 "--cpus-per-task=4",
@@ -121,6 +119,8 @@ mod tests {
                 "--gres=gpu:2,tmp:10",
                 "--partition=long",
                 "--exclusive",
+                "--chdir=/tmp",
+                "--output=/tmp/50%%/out",
                 "--nice=100"
             ]
         );
