@@ -1,20 +1,19 @@
 //! The agent's side: finds the gateway that has invited it, again and again.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
-
 use super::{
     Error,
-    handshake::{self, Greeted, Key, Word},
+    dial::dial,
+    handshake::{Key, Word},
     invitation::Invitation,
 };
-use crate::{model::NodeName, random};
+use crate::{engine::ByteStream, random};
 
 /// How long it may take until what another computer has written is seen here: network file
 /// systems keep what they know of a directory for up to a minute (nfs(5), `acdirmax`).
@@ -23,19 +22,37 @@ const LAG: Duration = Duration::from_mins(1);
 /// Between two looks for the file: a network file system tells nobody of it.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long an address may take to answer: a lost first packet is sent again after 1 s and 3 s (RFC
-/// 6298), and only when all have failed is the file read again.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// An agent that was invited.
 pub struct Caller {
     file: PathBuf,
     /// What it calls itself, as long as it lives.
     agent: Word,
     key: Key,
-    node: NodeName,
     directory: String,
     grace: Duration,
+}
+
+/// A connection to the gateway.
+pub struct Called {
+    /// What it goes through.
+    pub stream: ByteStream,
+    /// How it was made, for people.
+    pub way: Way,
+}
+
+/// How an agent has come to its gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By TCP, at this address.
+    Address(String),
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "at {address}"),
+        }
+    }
 }
 
 /// There is no connection to the gateway.
@@ -69,7 +86,6 @@ impl Caller {
             file: file.to_owned(),
             key: Key::new(&secret, &agent, &invitation.node),
             agent,
-            node: invitation.node,
             directory: invitation.directory,
             grace: Duration::from_millis(invitation.grace),
         })
@@ -89,7 +105,7 @@ impl Caller {
     ///
     /// # Errors
     /// If it is not there, or does not expect this agent.
-    pub async fn call(&self) -> Result<TcpStream, NoGateway> {
+    pub async fn call(&self) -> Result<Called, NoGateway> {
         let invitation = Invitation::read(&self.file).map_err(|error| {
             let file = self.file.clone();
             match error.kind() {
@@ -97,48 +113,10 @@ impl Caller {
                 _ => NoGateway::Unreachable(format!("{}: {error}", file.display())),
             }
         })?;
-        let mut calls = JoinSet::new();
-        for address in invitation.addresses {
-            let (node, agent, key) = (self.node.clone(), self.agent, self.key.clone());
-            let port = invitation.port;
-            calls.spawn(async move {
-                let greeted = timeout(PATIENCE, greet(&address, port, &node, &agent, &key)).await;
-                let reason = match greeted {
-                    Ok(Ok(greeted)) => return Ok(greeted),
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
-                };
-                Err(format!("{address} port {port}: {reason}"))
-            });
-        }
-        let mut reasons = Vec::new();
-        while let Some(called) = calls.join_next().await {
-            let reason = match called {
-                Ok(Ok(greeted)) => match timeout(PATIENCE, greeted.enter()).await {
-                    Ok(Ok(stream)) => return Ok(stream),
-                    Ok(Err(error)) => format!("it did not let this agent in: {error}"),
-                    Err(_) => "it did not let this agent in".to_owned(),
-                },
-                Ok(Err(reason)) => reason,
-                Err(error) => error.to_string(),
-            };
-            reasons.push(reason);
-        }
-        Err(NoGateway::Unreachable(reasons.join("; ")))
+        let dialled = dial(&invitation, &self.agent, &self.key).await;
+        let (address, stream) = dialled.map_err(NoGateway::Unreachable)?;
+        Ok(Called { stream: Box::new(stream), way: Way::Address(address) })
     }
-}
-
-async fn greet(
-    address: &str,
-    port: u16,
-    node: &NodeName,
-    agent: &Word,
-    key: &Key,
-) -> Result<Greeted<TcpStream>, handshake::Error> {
-    let stream = TcpStream::connect((address, port)).await?;
-    // Reports are short, and each is waited for.
-    stream.set_nodelay(true)?;
-    handshake::greet(stream, node, agent, key).await
 }
 
 fn wait_for(file: &Path) -> io::Result<Invitation> {

@@ -5,7 +5,7 @@
 //!   gateway                                                      agent, in an allocation
 //!   [`Joining::invite`] ── NODE.json, 0600, on the shared file system ──► [`Caller::begin`]
 //!   listener ◄════════════ TCP, to all addresses at once ════════════════ [`Caller::call`]
-//!       │    ◄── who, a number ── a number, a proof ──► ◄── a proof ──► ([`handshake`])
+//!     door   ◄── who, a number ── a number, a proof ──► ◄── a proof ──► ([`handshake`])
 //!       └─► [`Joining::arrival`] ═════════ HTTP/2 ([`super::multiplex`]) ═════════╛
 //! ```
 //!
@@ -19,8 +19,11 @@
 
 mod addresses;
 mod caller;
+mod dial;
+mod door;
 mod handshake;
 mod invitation;
+mod joining;
 mod listener;
 
 #[cfg(test)]
@@ -28,8 +31,8 @@ mod tests;
 
 use std::{io, path::PathBuf};
 
-pub use caller::{Caller, NoGateway};
-pub use listener::Joining;
+pub use caller::{Called, Caller, NoGateway, Way};
+pub use joining::Joining;
 
 /// Agents cannot join.
 #[derive(Debug, thiserror::Error)]
