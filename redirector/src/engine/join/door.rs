@@ -19,6 +19,7 @@ use super::{
     invitation::{Hexadecimal, Invitation, Shelf, Standing},
 };
 use crate::{
+    config::Rendezvous,
     engine::{ByteStream, Duplex, ssh},
     model::NodeName,
     random,
@@ -38,13 +39,18 @@ pub(super) struct Door {
     shelf: Shelf,
     /// Where and what this gateway is.
     house: House,
+    /// Tells it from those before and after it.
+    instance: String,
     guests: Mutex<HashMap<NodeName, Guest>>,
     room: Arc<Semaphore>,
+    /// How many agents somebody waits for.
+    awaited: Arc<watch::Sender<usize>>,
 }
 
 /// What all invitations of a gateway say of it.
 pub(super) struct House {
     pub gateway_id: String,
+    pub rendezvous: Rendezvous,
     pub addresses: Vec<String>,
     pub port: u16,
     pub grace: Duration,
@@ -54,6 +60,22 @@ struct Guest {
     standing: Standing,
     /// Its latest connection, until somebody takes it.
     arrived: watch::Sender<Option<Arrived>>,
+}
+
+/// Somebody waits for an agent.
+struct Awaiting(Arc<watch::Sender<usize>>);
+
+impl Awaiting {
+    fn begin(awaited: &Arc<watch::Sender<usize>>) -> Self {
+        awaited.send_modify(|count| *count += 1);
+        Self(Arc::clone(awaited))
+    }
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// Why somebody is not let in.
@@ -72,7 +94,9 @@ enum Refusal {
 impl Door {
     pub(super) fn new(shelf: Shelf, house: House) -> Self {
         let room = Arc::new(Semaphore::new(STRANGERS));
-        Self { shelf, house, guests: Mutex::default(), room }
+        let instance = random::hex(&random::bytes::<8>());
+        let awaited = Arc::new(watch::Sender::new(0));
+        Self { shelf, house, instance, guests: Mutex::default(), room, awaited }
     }
 
     /// Place for one who has not proved yet who it is.
@@ -107,10 +131,12 @@ impl Door {
             Standing::Open { secret } => Some(Hexadecimal::of(secret)),
             Standing::Taken { .. } => None,
         };
-        let House { gateway_id, addresses, port, grace } = &self.house;
+        let House { gateway_id, rendezvous, addresses, port, grace } = &self.house;
         self.shelf.write(&Invitation {
             directory: ssh::agent_name(gateway_id, &node.0),
             node: node.clone(),
+            gateway: self.instance.clone(),
+            rendezvous: *rendezvous,
             addresses: addresses.clone(),
             port: *port,
             grace: grace.as_millis() as u64,
@@ -131,6 +157,17 @@ impl Door {
         self.shelf.nodes()
     }
 
+    /// Whether `node` was invited.
+    pub(super) fn expects(&self, node: &NodeName) -> bool {
+        self.guests().contains_key(node)
+    }
+
+    /// Returns when somebody waits for an agent.
+    pub(super) async fn agents_are_awaited(&self) {
+        // Fails only without a sender, which is here.
+        drop(self.awaited.subscribe().wait_for(|count| *count > 0).await);
+    }
+
     fn arrived(&self, node: &NodeName) -> Option<watch::Sender<Option<Arrived>>> {
         self.guests().get(node).map(|guest| guest.arrived.clone())
     }
@@ -140,9 +177,9 @@ impl Door {
         &self,
         node: &NodeName,
     ) -> impl Future<Output = ByteStream> + Send + use<> {
-        let guest = self.arrived(node);
+        let guest = self.arrived(node).map(|arrived| (arrived, Awaiting::begin(&self.awaited)));
         async move {
-            let Some(arrived) = guest else { return pending().await };
+            let Some((arrived, _awaiting)) = guest else { return pending().await };
             let mut seen = arrived.subscribe();
             loop {
                 // Fails only without a sender, which is here.

@@ -9,9 +9,10 @@ use super::{
     door::{Door, House},
     invitation::Shelf,
     listener::Listener,
+    lookout::Lookout,
 };
 use crate::{
-    config::Config,
+    config::{Config, Gateway, Rendezvous},
     engine::{ByteStream, ssh},
     model::NodeName,
     place::StateDirectory,
@@ -23,6 +24,7 @@ pub struct Joining(Arc<Open>);
 
 struct Open {
     door: Arc<Door>,
+    lookout: Option<Arc<Lookout>>,
     /// End with it.
     _ways: JoinSet<()>,
 }
@@ -42,17 +44,31 @@ impl Joining {
             let directory = Shelf::path(state.path());
             Error::Directory { directory, cause }
         })?;
-        let listener = Listener::open(settings.gateway.address.value.as_ref())?;
-        let house = House {
-            gateway_id: gateway_id.to_owned(),
-            addresses: listener.addresses.clone(),
-            port: listener.port,
-            grace: ssh::grace(settings.ssh.lost_after),
+        let Gateway { address, rendezvous, .. } = &settings.gateway;
+        let rendezvous = rendezvous.value;
+        let listener = match rendezvous {
+            Rendezvous::Always => None,
+            Rendezvous::Auto | Rendezvous::Never => Some(Listener::open(address.value.as_ref())?),
         };
-        let door = Arc::new(Door::new(shelf, house));
+        let door = Arc::new(Door::new(
+            shelf,
+            House {
+                gateway_id: gateway_id.to_owned(),
+                rendezvous,
+                addresses: listener.as_ref().map(|it| it.addresses.clone()).unwrap_or_default(),
+                port: listener.as_ref().map_or(0, |listener| listener.port),
+                grace: ssh::grace(settings.ssh.lost_after),
+            },
+        ));
+        let lookout = Lookout::open(state.path(), rendezvous, &door)?;
         let mut ways = JoinSet::new();
-        ways.spawn(listener.receive(Arc::clone(&door)));
-        Ok(Self(Arc::new(Open { door, _ways: ways })))
+        if let Some(listener) = listener {
+            ways.spawn(listener.receive(Arc::clone(&door)));
+        }
+        if let Some(lookout) = &lookout {
+            ways.spawn(Arc::clone(lookout).receive());
+        }
+        Ok(Self(Arc::new(Open { door, lookout, _ways: ways })))
     }
 
     /// Expects an agent to be `node`: the file by which it finds this gateway. Where an earlier
@@ -80,6 +96,9 @@ impl Joining {
     /// gone, ends its jobs and leaves; a connection that was taken goes on.
     pub fn forget(&self, node: &NodeName) {
         self.0.door.forget(node);
+        if let Some(lookout) = &self.0.lookout {
+            lookout.forget(|kept| kept != node);
+        }
     }
 
     /// Forgets what earlier gateways have left of all nodes but `nodes`.
@@ -91,6 +110,9 @@ impl Joining {
                 }
             }
             Err(error) => tracing::error!("cannot look for invitations: {error}"),
+        }
+        if let Some(lookout) = &self.0.lookout {
+            lookout.forget(|node| nodes.contains(node));
         }
     }
 }

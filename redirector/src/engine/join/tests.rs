@@ -1,5 +1,7 @@
 //! Gateways and agents on this computer, over real connections.
 
+mod directory;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -16,7 +18,12 @@ use tokio::{
 };
 
 use super::{invitation::Invitation, *};
-use crate::{config::Config, engine::ByteStream, model::NodeName, place::StateDirectory};
+use crate::{
+    config::{Config, Rendezvous},
+    engine::ByteStream,
+    model::NodeName,
+    place::StateDirectory,
+};
 
 /// Far more than any of this takes.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -29,8 +36,15 @@ fn block_on(work: impl Future<Output = ()>) {
     runtime.block_on(async { timeout(LIMIT, work).await.unwrap() });
 }
 
+/// One to which agents come by TCP only.
 fn gateway(state: &Path) -> Joining {
-    Joining::start(&StateDirectory::at(state), "g1", &Config::default()).unwrap()
+    gateway_with(state, Rendezvous::Never)
+}
+
+fn gateway_with(state: &Path, rendezvous: Rendezvous) -> Joining {
+    let mut settings = Config::default();
+    settings.gateway.rendezvous.value = rendezvous;
+    Joining::start(&StateDirectory::at(state), "g1", &settings).unwrap()
 }
 
 fn node() -> NodeName {
