@@ -9,6 +9,7 @@ mod grid_engine;
 mod pools;
 mod pools_faults;
 mod pools_under_strain;
+mod rendezvous;
 mod slurm;
 mod slurm_ends;
 mod slurm_rest;
