@@ -11,6 +11,7 @@ mod pool_lists;
 mod pools;
 mod pools_faults;
 mod pools_under_strain;
+mod rendezvous;
 mod slurm;
 mod slurm_ends;
 mod slurm_rest;
