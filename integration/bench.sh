@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:$HOME/.cargo/bin
 
+integration/setup.sh bench
 redirector/build.sh --locked
 export REDIRECTOR_TEST_ARTEFACTS=${CARGO_TARGET_DIR:-$PWD/target}/dist
 cargo build --release --locked --features integration/benches --lib --bins \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the demo and the tests need on a Debian machine with a Rust toolchain.
-# usage: integration/setup.sh demo|tests
+# Installs what the demo, the tests and the benchmarks need on a Debian machine with a Rust toolchain.
+# usage: integration/setup.sh demo|tests|bench
 #
 # Quick when all is there. As root it installs; for anybody else it prints the command that does.
 # Snakemake goes into ~/.cache/redirector-tests, which may be deleted at any time.
@@ -10,9 +10,9 @@ snakemake_version=9.27.1
 cache=$HOME/.cache/redirector-tests
 
 case ${1:-} in
-demo | tests) what_for=$1 ;;
+demo | tests | bench) what_for=$1 ;;
 *)
-    echo "usage: $0 demo|tests" >&2
+    echo "usage: $0 demo|tests|bench" >&2
     exit 2
     ;;
 esac
@@ -26,7 +26,7 @@ fail() {
 # Debian packages that are needed and not installed, one a line.
 missing_packages() {
     local wanted=(gcc libc6-dev ca-certificates bwa samtools bcftools python3 python3-venv)
-    if [ "$what_for" = tests ]; then
+    if [ "$what_for" != demo ]; then
         wanted+=(make ninja-build dash zsh perl ruby gawk tcl parallel r-base-core musl-tools
             binutils-aarch64-linux-gnu strace procps task-spooler
             openssh-server openssh-client iproute2
@@ -71,7 +71,7 @@ install_packages() {
         chmod +x "$policy"
         policy_is_ours=yes
     fi
-    if [ "$what_for" = tests ]; then
+    if [ "$what_for" != demo ]; then
         # Else the package would ask how to set up a cluster; the tests make theirs.
         echo 'gridengine-common shared/gridengineconfig boolean false' | debconf-set-selections
     fi
@@ -80,8 +80,10 @@ install_packages() {
         fail "apt-get install failed: $(tail -n 20 "$log")"
 }
 
+# usage: install_snakemake DIRECTORY [PLUGIN...]
 install_snakemake() {
-    local target=$cache/snakemake
+    local target=$cache/$1
+    shift
     [ "$(cat "$target/version" 2>/dev/null)" = "$snakemake_version" ] && return
     say "installing Snakemake $snakemake_version in $target"
     mkdir -p "$cache"
@@ -92,7 +94,7 @@ install_snakemake() {
     rm -rf "$target"
     { /usr/bin/python3 -m venv "$target" &&
         "$target/bin/pip" --quiet --disable-pip-version-check install \
-            "snakemake==$snakemake_version" &&
+            "snakemake==$snakemake_version" "$@" &&
         "$target/bin/snakemake" --version; } </dev/null >"$log" 2>&1 ||
         fail "Snakemake could not be installed: $(tail -n 20 "$log")"
     echo "$snakemake_version" >"$target/version"
@@ -112,5 +114,10 @@ clean_up() {
 }
 trap clean_up EXIT
 install_packages
-install_snakemake
+install_snakemake snakemake
+if [ "$what_for" = bench ]; then
+    # What the benchmark 'engine-pipeline' compares us to.
+    install_snakemake snakemake-plugins snakemake-executor-plugin-cluster-generic==1.0.9 \
+        snakemake-executor-plugin-slurm==2.8.0
+fi
 say "everything for the $what_for is installed"

@@ -16,35 +16,38 @@ const ROUNDS: usize = 10;
 /// `sbatch --wait` looks every 2 s.
 const CALLS: usize = 3;
 
-const MANY_ROUNDS: usize = 5;
+const MANY_ROUNDS: usize = 3;
 
 /// Jobs that are submitted at once.
 const MANY: usize = 500;
 
+const TRUE: &str = "true pool=p\n";
+
 const PER_JOB: &str = "mode = \"per_job\"";
 
-/// One allocation that is always there.
-const PILOT: &str = "mode = \"pilot\"\ncpus = 2\nmin_blocks = 1\nmax_blocks = 1\nwalltime = \"2h\"";
+/// Allocations that are always there, and take up the two nodes of [`Bench::many`].
+const PILOT: &str = "mode = \"pilot\"\ncpus = 2\nmin_blocks = 2\nmax_blocks = 2\nwalltime = \"2h\"";
 
 pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
-    let start = || {
-        let lab = EngineLab::slurm(2, &["--cpus", "8"])?;
+    let start = |cpus| {
+        let lab = EngineLab::slurm(2, &["--cpus", cpus])?;
         Some(Bench { workbench, lab: Rc::new(lab) })
     };
-    let sections = [start().map(Bench::calls), start().map(Bench::many)];
+    // Free ones for each that is asked for in the first section.
+    let sections = [start("8").map(Bench::calls), start("4").map(Bench::many)];
     sections.into_iter().flatten().collect()
 }
 
 /// A Slurm that is measured.
-struct Bench<'a> {
-    workbench: &'a Workbench,
-    lab: Rc<EngineLab>,
+pub(crate) struct Bench<'a> {
+    pub(crate) workbench: &'a Workbench,
+    pub(crate) lab: Rc<EngineLab>,
 }
 
 impl Bench<'_> {
     fn calls(self) -> Section {
-        let per_job = self.gateway("per-job", PER_JOB);
-        let pilot = self.gateway("pilot", PILOT);
+        let per_job = self.gateway("per-job", TRUE, PER_JOB);
+        let pilot = self.gateway("pilot", TRUE, PILOT);
         let redirected = |gateway: &Gateway| {
             let plain = self.on_head(self.workbench.spawn(&["/bin/true"]));
             gateway.redirecting(plain, &self.workbench.artefacts.stand_in)
@@ -76,10 +79,11 @@ impl Bench<'_> {
     }
 
     fn many(self) -> Section {
-        let pilot = self.gateway("pilot-of-many", PILOT);
+        let pilot = self.gateway("pilot-of-many", TRUE, PILOT);
+        // On as many cpus as the pilots have; there is no event of the last one's end.
         let by_sbatch = format!(
             "seq {MANY} | xargs -P8 -I NUMBER sbatch --output=/dev/null --wrap=true >/dev/null &&
-             while squeue --noheader | grep -q .; do sleep 0.1; done"
+             while squeue --noheader --name=wrap | grep -q .; do sleep 0.1; done"
         );
         let elements = format!("1-{MANY}");
         let submission =
@@ -90,7 +94,7 @@ impl Bench<'_> {
                 .aiming_at(Quantity::Rate, Bound::AtLeast(10.0)),
         ];
         Section {
-            title: "500 jobs in Slurm, each /bin/true, until the last has ended",
+            title: "500 jobs of /bin/true in Slurm on two nodes of two cpus, until the last has ended",
             baseline: 0,
             candidates: candidates.into_iter().map(|it| it.of_jobs(MANY)).collect(),
             quantities: vec![Quantity::Rate, Quantity::PerJob],
@@ -105,9 +109,9 @@ impl Bench<'_> {
         }
     }
 
-    /// A gateway that runs `true` in allocations.
-    fn gateway(&self, name: &str, mode: &str) -> Gateway {
-        let whitelist = self.workbench.whitelist("in-allocations", "true pool=p\n");
+    /// A gateway with such a whitelist and a pool `p` of such a mode.
+    pub(crate) fn gateway(&self, name: &str, whitelist: &str, mode: &str) -> Gateway {
+        let whitelist = self.workbench.whitelist(&format!("whitelist-{name}"), whitelist);
         // What nodes have to see is where they see it.
         let state = self.lab.directory().join(name);
         fs::create_dir(&state).expect("the lab's directory is writable");
@@ -129,8 +133,8 @@ impl Bench<'_> {
         Gateway::new(self.workbench, name, &settings)
     }
 
-    /// One of Slurm's own programs.
-    fn by_slurm(&self, command: &[&str]) -> Spawner {
+    /// One of Slurm's own programs, or something that uses them.
+    pub(crate) fn by_slurm(&self, command: &[&str]) -> Spawner {
         self.on_head(self.workbench.spawn(command).with(self.lab.variables()))
     }
 

@@ -11,6 +11,7 @@
 mod clients;
 mod crowd;
 mod detached;
+mod engine_pipeline;
 mod engines;
 mod gateway;
 mod hosts;
@@ -32,7 +33,7 @@ use workbench::{Effort, Workbench};
 
 type Group = (&'static str, fn(&Workbench) -> Vec<section::Section>);
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     ("start-cost", start_cost::sections),
     ("latency", latency::sections),
     ("throughput", throughput::sections),
@@ -41,6 +42,7 @@ const GROUPS: [Group; 8] = [
     ("crowd", crowd::sections),
     ("hosts", hosts::sections),
     ("engines", engines::sections),
+    ("engine-pipeline", engine_pipeline::sections),
 ];
 
 fn main() -> ExitCode {

@@ -74,6 +74,8 @@ pub struct Rule {
 pub struct Attempt {
     /// From 1.
     pub number: u32,
+    /// The computer that it ran on.
+    pub node: String,
     /// How it ended, such as `exited`.
     pub outcome: String,
     /// The command's exit status, if it exited.

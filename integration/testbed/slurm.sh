@@ -188,6 +188,9 @@ kill_slurmd() { # NODE
 
 boot() { # NODE
     start_host "$1" "${1#n}"
+    # At the usual place as well: some programs clear SLURM_CONF away with all of SLURM_*.
+    in_host "$1" sh -c 'mount -t tmpfs tmpfs /etc/slurm && ln -s "$0" /etc/slurm/slurm.conf' \
+        "$configuration"
     start_slurmd "$1"
 }
 

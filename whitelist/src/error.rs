@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Display, Formatter, Write};
 
-use crate::attributes::Key;
+use crate::key::Key;
 
 /// A mistake in a whitelist line.
 ///
@@ -98,6 +98,9 @@ impl Display for ErrorKind {
                 out,
                 "expected only attributes (KEY=VALUE) after the first one, found '{found}'; \
                  arguments of the command go before the attributes"
+            ),
+            Self::RepeatedAttribute(Key::Partition | Key::Queue) => out.write_str(
+                "expected only one of 'partition' and 'queue' in a rule: they are the same",
             ),
             Self::RepeatedAttribute(key) => {
                 write!(out, "expected '{key}' only once in a rule")

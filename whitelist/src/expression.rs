@@ -4,9 +4,9 @@
 //! rule's `cpus=`), and option terms with an optional default after a colon. There are no
 //! parentheses, so terms can be taken one after the other.
 
-use crate::attributes::Key;
 use crate::command::Arguments;
 use crate::error::{ErrorKind, Excerpt, Fault};
+use crate::key::Key;
 use crate::option::{self, Lookup};
 use crate::quantity::{Amount, Quantity};
 use crate::request::{Problem, ProblemKind};

@@ -34,10 +34,12 @@ extern crate std;
 
 mod attributes;
 mod command;
+mod engine;
 mod error;
 mod expression;
 mod file;
 mod glob;
+mod key;
 mod list;
 mod option;
 mod presets;
@@ -49,10 +51,11 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use attributes::Key;
 pub use command::{Arguments, Command};
+pub use engine::{EngineOptions, is_engine_option};
 pub use error::{Error, ErrorKind, Excerpt};
 pub use file::{Rules, decide, find_line_end, problems};
+pub use key::Key;
 pub use list::{Environment, Pools, Retries, Tags};
 pub use presets::{Preset, presets};
 pub use quantity::PER_UNIT;

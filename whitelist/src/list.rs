@@ -19,6 +19,17 @@ impl<'t> Tags<'t> {
     }
 }
 
+/// Whether `value` names pools, each once.
+pub(crate) fn is_pool_list(value: &[u8]) -> bool {
+    let mut rest = value.split(|&byte| byte == b',');
+    while let Some(name) = rest.next() {
+        if name.is_empty() || rest.clone().any(|other| other == name) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Environment variables that a rule sets for its jobs, in the order of the rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Environment<'t>(&'t [u8]);

@@ -2,10 +2,12 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use crate::attributes::{Attributes, Key};
+use crate::attributes::Attributes;
 use crate::command::Arguments;
+use crate::engine::EngineOptions;
 use crate::error::Excerpt;
 use crate::expression::Expression;
+use crate::key::Key;
 use crate::list::{Environment, Pools, Retries, Tags};
 use crate::quantity::Amount;
 
@@ -24,7 +26,7 @@ pub struct Request<'t> {
     pub time: Option<u64>,
     /// Jobs with a higher number go first.
     pub priority: Option<i32>,
-    /// The set of nodes it has to run in.
+    /// The sets of nodes it has to run in, with commas between them: in the first that takes it.
     pub pool: Option<&'t [u8]>,
     /// The node it has to run on.
     pub host: Option<&'t [u8]>,
@@ -42,6 +44,8 @@ pub struct Request<'t> {
     pub nested: bool,
     /// Environment variables to set for it.
     pub env: Environment<'t>,
+    /// What the batch engine of its pool is asked for.
+    pub options: EngineOptions<'t>,
     /// Attributes that could not be worked out; they are `None` above.
     pub problems: Problems<'t>,
 }
@@ -143,6 +147,7 @@ impl<'t> Request<'t> {
             stage: attributes.stage,
             nested: attributes.nested.unwrap_or(false),
             env: attributes.env.unwrap_or_default(),
+            options: attributes.options,
             problems,
         }
     }

@@ -1,5 +1,6 @@
 //! Whole lines and whole files: a table of situations, and what must hold for any bytes.
 
+mod engine;
 mod presets;
 
 use std::string::{String, ToString};
@@ -270,8 +271,9 @@ fn mistakes_say_where_and_what() {
             "x mem=1G cpu=4",
             10,
             "expected one of the attributes name, cpus, mem, gpus, time, priority, pool, host, \
-             tags, retries, resources, cache, stage, nested, env, found 'cpu'; \
-             put an argument that looks like this in quotes",
+             tags, retries, resources, cache, stage, nested, env, partition, queue, account, qos, \
+             constraint, gres, licenses, exclusive, parallel_environment, engine_resources, \
+             arguments, found 'cpu'; put an argument that looks like this in quotes",
         ),
         (
             "x mem=1G y",
@@ -439,6 +441,14 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
             "oom:2",
             " resources=",
             "licence:1",
+            " partition=",
+            " queue=",
+            " gres=",
+            "nvme:1",
+            " exclusive=",
+            " arguments=",
+            "--hold",
+            " pool=",
             "on",
             "off",
             ",",
@@ -510,6 +520,7 @@ proptest! {
         for (_, rule) in Rules::new(&text) {
             if let Ok(rule) = rule {
                 let request = rule.request(&command);
+                prop_assert_eq!(request.options.is_empty(), request.options.iter().next().is_none());
                 prop_assert_ne!(request.cpus, Some(0));
                 let mut pools: Vec<&[u8]> = request.resources.iter().map(|(name, _)| name).collect();
                 pools.sort_unstable();

@@ -6,11 +6,14 @@
 mod commands;
 mod doctor;
 mod grid_engine;
+mod immediate;
 mod login_node;
+mod pool_lists;
 mod pools;
 mod pools_faults;
 mod pools_under_strain;
 mod refusals;
+mod rendezvous;
 mod slurm;
 mod slurm_ends;
 mod slurm_rest;

@@ -72,7 +72,7 @@ fn whitelist() -> String {
     Pipeline::whitelist().lines().map(with_pool).collect()
 }
 
-fn compare(lab: &EngineLab, pipeline: Pipeline, settings: &str) -> Session {
+pub(crate) fn compare(lab: &EngineLab, pipeline: Pipeline, settings: &str) -> Session {
     assert!(pipeline.is_installed(), "{pipeline:?}: integration/setup.sh tests");
     let session = Session::on_engine(lab, &whitelist(), settings);
     let data = session.directory().join("data");

@@ -27,6 +27,18 @@ fn what_the_engine_never_gives_is_refused_in_its_own_words() {
 }
 
 #[test]
+fn allocations_that_never_begin_are_given_up_with_the_reason() {
+    let Some(lab) = EngineLab::slurm(1, &[]) else { return };
+    // One is asked for at the moment at which another one is found to have failed.
+    let nowhere = "min_blocks = 1\npath_map = { \"/\" = \"/nowhere\" }";
+    let session = Session::on_engine(&lab, "true pool=p\n", &format!("{PILOT}\n{nowhere}"));
+    let said = session.bash(Way::Preloaded, "/bin/true").complaint();
+    assert!(said.contains("3 allocations of pool 'p' in a row"), "{said}");
+    assert!(said.contains("Slurm could not start the script there"), "{said}");
+    assert_eq!(session.commands()[0].ending(), "refused");
+}
+
+#[test]
 fn a_job_whose_allocation_somebody_cancels_ends_with_that() {
     let Some(lab) = EngineLab::slurm(1, &["--cpus", "1"]) else { return };
     let session = Session::on_engine(&lab, "sleep pool=p\n", PER_JOB);

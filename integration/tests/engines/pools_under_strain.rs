@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration::{EngineLab, Session, Way, begin};
+use integration::{EngineLab, Job, Session, Way, begin};
 
 use crate::{
     pools::{PER_JOB, PILOT, assert_nothing_left},
@@ -152,7 +152,7 @@ fn time_and_memory_of_a_job_in_a_pilot() {
     // head keeps all of a line that has no end.
     let ended = session.bash(Way::Preloaded, "head -n -1 /dev/zero >/dev/null");
     assert!(!ended.status.success(), "{ended}");
-    let endings: Vec<_> = session.commands().iter().map(integration::Job::ending).collect();
+    let endings: Vec<_> = session.commands().iter().map(Job::ending).collect();
     // The latest comes first.
     assert_eq!(endings, ["out_of_memory", "timed_out"]);
     let used: Vec<_> = session.commands().into_iter().map(|job| job.node).collect();

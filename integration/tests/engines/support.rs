@@ -59,6 +59,7 @@ pub(crate) fn request(lab: &EngineLab, allocation: &str, script: &str) -> Reques
         mem: None,
         walltime: None,
         gpus: 0,
+        immediate: false,
         output: directory.join(format!("output 100% {allocation}")),
         directory,
         script: format!("#!/bin/sh\n{script}\n"),

@@ -106,6 +106,24 @@ fn a_host_without_the_working_directory_is_no_candidate() {
     assert_eq!(told.text(), "h1\n".repeat(4), "{told}");
 }
 
+/// Tags of hosts are pools of a list as well.
+#[test]
+fn what_no_host_of_its_pool_can_run_runs_here_where_its_rule_says_so() {
+    let Some(cluster) = Cluster::start(1, "tool pool=lab,local\nhostname pool=lab,local\n") else {
+        return;
+    };
+    let tool = cluster.session().directory().join("tool");
+    write_script(&tool, "#!/bin/sh\necho here\n");
+    cluster.lab.on("h1", "mount", &["--bind", "/dev/null", tool.to_str().expect("plain")]);
+    cluster.wait_until_up(&["h1"]);
+    let script = "env ./tool; env hostname";
+    let told = cluster.session().bash(Way::Preloaded, script).expect_success("both");
+    assert_eq!(told.text(), "here\nh1\n", "{told}");
+    let said = told.complaint();
+    assert_eq!(said.matches("pool 'lab' refused it: no node can run it (").count(), 1, "{said}");
+    assert!(said.contains("; it waits for the gateway's own node ('local')"), "{said}");
+}
+
 #[test]
 fn a_program_that_no_host_has() {
     let Some(cluster) = Cluster::start(2, "tool tags=lab\n") else { return };

@@ -13,7 +13,7 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{http::Services, server::Arrival};
 use crate::engine::{
-    join::{Caller, NoGateway},
+    join::{Called, Caller, NoGateway},
     multiplex::{self, Heard, KeepAlive},
 };
 
@@ -33,8 +33,8 @@ pub(super) async fn serve(caller: Caller, services: Services, mut leaving: watch
             _ = leaving.wait_for(|leaving| *leaving) => return,
         };
         match called {
-            Ok(stream) => {
-                tracing::info!("the gateway is connected");
+            Ok(Called { stream, way, parting }) => {
+                tracing::info!("the gateway is connected {way}");
                 (pause, complaint) = (FIRST_PAUSE, None);
                 let heard = Heard::now();
                 let ended = multiplex::serve(
@@ -44,7 +44,14 @@ pub(super) async fn serve(caller: Caller, services: Services, mut leaving: watch
                     leaving.wait_for(|leaving| *leaving),
                     |offer| services.take(offer, &heard, caller.grace()),
                 );
-                tracing::info!("the gateway is gone: {}", ended.await);
+                let ended = ended.await;
+                tracing::info!("the gateway is gone: {ended}");
+                if let Some(parting) = parting
+                    && *leaving.borrow()
+                {
+                    // Nobody else would say the last words.
+                    parting.done().await;
+                }
             }
             Err(gone @ NoGateway::Withdrawn { .. }) => {
                 tracing::warn!("{gone}");

@@ -20,6 +20,7 @@
 //!                                           `control_group` limits it
 //! ```
 
+mod allocation;
 pub mod attach;
 mod attempts;
 mod birth;

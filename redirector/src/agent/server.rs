@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use super::{
+    allocation,
     examine::Examiner,
     http::Services,
     joined, log_socket, predecessors,
@@ -132,7 +133,10 @@ pub(super) async fn serve_remote(
     };
     let predecessors = predecessors::read(&state.agents_left());
     let spool = Spool::new(state.clone());
-    let variables = offer_log(state, &shepherds);
+    let mut variables = offer_log(state, &shepherds);
+    if matches!(way, Way::Joins(_)) {
+        variables.extend(allocation::variables(std::env::vars_os()));
+    }
     let elsewhere = Elsewhere { facts, spool: spool.clone(), variables };
     let supervisor = Supervisor::new(shepherds, predecessors, Some(elsewhere));
     let stages = Stages::new(state, std::env::current_exe().ok());

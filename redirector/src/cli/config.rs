@@ -81,6 +81,7 @@ fn rows(config: &Config) -> Vec<Row> {
         row("gateway.address", &gateway.address, |value| {
             value.as_ref().map_or_else(|| "wherever agents find it".to_owned(), ToString::to_string)
         }),
+        row("gateway.rendezvous", &gateway.rendezvous, |value| value.word().to_owned()),
         row("node.cpus", &node.cpus, |value| value.map_or_else(found, |cpus| cpus.to_string())),
         row("node.mem", &node.mem, |value| value.map_or_else(found, format_bytes)),
         row("node.gpus", &node.gpus, |value| count(value, &found())),

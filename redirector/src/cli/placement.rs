@@ -13,7 +13,7 @@ use crate::{
     client::submit::Wishes,
     config::{check_tag, parse_node_name},
     mapfile::near::nearest,
-    model::{NodeName, Text},
+    model::{EngineOptions, NodeName, PoolList, Text},
 };
 
 /// Options that go over what the whitelist's rule says of the command.
@@ -22,9 +22,14 @@ pub(super) struct Placement {
     /// The node that they run on ('redirector nodes') [default: the rule's, or any that can]
     #[arg(long, value_parser = parse_node_name, value_name = "NODE")]
     host: Option<NodeName>,
-    /// Run in allocations of this pool, or on one of its nodes [default: the rule's]
-    #[arg(long, value_parser = parse_tag, value_name = "POOL", conflicts_with = "host")]
-    pool: Option<String>,
+    /// Run in allocations of this pool, or on one of its nodes; of several, such as long,short,local,
+    /// in the first that takes them, where 'local' is the gateway's own node [default: the rule's]
+    #[arg(long, value_parser = parse_pools, value_name = "POOL[,POOL]", conflicts_with = "host")]
+    pool: Option<PoolList>,
+    /// What the pool's batch engine is asked for, again for each; as attributes of rules have it,
+    /// such as partition=long or account=lofar [default: the rule's, then the pool's]
+    #[arg(long = "engine-option", value_parser = parse_option, value_name = "NAME=VALUE")]
+    engine_options: Vec<(whitelist::Key, String)>,
     /// Run only on nodes that have these tags, such as big,fast [default: the rule's]
     #[arg(long, value_parser = parse_tag, value_delimiter = ',', value_name = "TAG")]
     tag: Vec<String>,
@@ -45,12 +50,16 @@ pub(super) struct Placement {
 impl Placement {
     /// `wishes` for `command`, and these.
     pub(super) fn set(self, wishes: Wishes, command: &[OsString]) -> anyhow::Result<Wishes> {
-        let Self { host, pool, tag: tags, near, near_map, stage } = self;
+        let Self { host, pool, engine_options, tag: tags, near, near_map, stage } = self;
+        let mut options = EngineOptions::default();
+        for (key, value) in engine_options {
+            options.put(key, value.as_bytes());
+        }
         let near = match near_map {
             Some(map) => by_mapfile(&map, command, wishes.directory.as_deref())?,
             None => near,
         };
-        Ok(Wishes { host, pool, tags, near, stage, ..wishes })
+        Ok(Wishes { host, pool, options, tags, near, stage, ..wishes })
     }
 }
 
@@ -72,6 +81,31 @@ fn by_mapfile(
 /// A tag of a node.
 pub(super) fn parse_tag(text: &str) -> Result<String, String> {
     check_tag(text).map(|()| text.to_owned())
+}
+
+fn parse_pools(text: &str) -> Result<PoolList, String> {
+    text.split(',').try_for_each(check_tag)?;
+    let pools = PoolList::from(text);
+    if pools.has_repeats() {
+        return Err("expected each pool only once".to_owned());
+    }
+    Ok(pools)
+}
+
+fn parse_option(text: &str) -> Result<(whitelist::Key, String), String> {
+    let (name, value) =
+        text.split_once('=').ok_or("expected NAME=VALUE, such as partition=long")?;
+    let sound = |key: &whitelist::Key| whitelist::is_engine_option(*key, value.as_bytes());
+    let key = whitelist::Key::find(name.as_bytes());
+    match key.and_then(|key| Some((key, sound(&key)?))) {
+        Some((key, true)) => Ok((key, value.to_owned())),
+        Some((key, false)) => Err(format!("expected {} found '{value}'", key.expected_value())),
+        None => {
+            let all = whitelist::Key::ALL.iter().filter(|key| sound(key).is_some());
+            let all: Vec<_> = all.map(|key| key.as_str()).collect();
+            Err(format!("expected one of {}, found '{name}'", all.join(", ")))
+        }
+    }
 }
 
 fn parse_switch(text: &str) -> Result<bool, String> {
@@ -115,11 +149,30 @@ mod tests {
         assert_eq!(wishes.near, [node("b"), node("c")]);
         assert_eq!(wishes.stage, Some(true));
         assert_eq!(read(&["--stage=off"]).unwrap().stage, Some(false));
-        assert_eq!(read(&["--pool", "long"]).unwrap().pool.as_deref(), Some("long"));
+        let pools = |text: &str| read(&["--pool", text]).unwrap().pool;
+        assert_eq!(pools("long"), Some(PoolList::from("long")));
+        assert_eq!(pools("long,short,local"), Some(PoolList::from("long,short,local")));
         assert!(read(&["--pool=long", "--host=a"]).is_err());
         assert_eq!(read(&["--", "--stage"]).unwrap().stage, None);
-        for wrong in [["--host=a b"], ["--tag="], ["--near=a/b"], ["--stage=maybe"]] {
-            assert!(read(&wrong).is_err(), "{wrong:?}");
+        let wrong =
+            ["--host=a b", "--tag=", "--near=a/b", "--stage=maybe", "--pool=a,", "--pool=a,a"];
+        for wrong in wrong {
+            assert!(read(&[wrong]).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn options_of_engines_are_those_of_rules() {
+        let words = ["--engine-option=queue=long", "--engine-option", "arguments=--nice=5 --hold"];
+        let options = read(&words).unwrap().options;
+        assert_eq!(options.to_string(), "partition=long arguments='--nice=5 --hold'");
+        for (wrong, part) in [
+            ("partition", "NAME=VALUE"),
+            ("cpus=4", "expected one of partition, queue, account"),
+            ("gres=a:b:c:d", "such as nvme:1"),
+        ] {
+            let said = read(&["--engine-option", wrong]).unwrap_err();
+            assert!(said.contains(part), "{said}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     config::OnFailure,
-    model::{JobId, Kind, Rule, Spec},
+    model::{JobId, Kind, PoolChoice, PoolList, Rule, Spec},
 };
 
 /// See the module.
@@ -14,18 +14,20 @@ pub(super) struct About {
     pub may_be_retried: bool,
     /// The whitelist's line, if one made it a job.
     rule: Option<Rule>,
-    /// The pool whose nodes it is to have.
+    /// The pools whose nodes it is to have, if it may not run here.
     pool: Option<String>,
 }
 
 impl About {
     pub(super) fn new(name: String, spec: &Spec) -> Self {
+        let may_be_here = |pools: &PoolList| pools.iter().any(|it| *it == PoolChoice::Local);
+        let elsewhere = spec.placement.pool.as_ref().filter(|pools| !may_be_here(pools));
         Self {
             name,
             kind: spec.kind,
             may_be_retried: !spec.retries.is_none(),
             rule: spec.rule.clone(),
-            pool: spec.placement.pool.clone(),
+            pool: elsewhere.map(ToString::to_string),
         }
     }
 
@@ -65,7 +67,7 @@ mod tests {
     use crate::model::Placement;
 
     fn about(pool: Option<&str>) -> About {
-        let placement = Placement { pool: pool.map(str::to_owned), ..Placement::default() };
+        let placement = Placement { pool: pool.map(PoolList::from), ..Placement::default() };
         let rule = Rule { file: "/w/list".into(), line: 3, pattern: "sort -n".into() };
         About::new("sort".to_owned(), &Spec { placement, rule: Some(rule), ..Spec::default() })
     }
@@ -83,6 +85,7 @@ mod tests {
         let decided = |pool, set| about(pool).without_gateway(set).0;
         assert_eq!(decided(None, None), OnFailure::RunHere);
         assert_eq!(decided(Some("long"), None), OnFailure::Fail);
+        assert_eq!(decided(Some("long,local"), None), OnFailure::RunHere);
         assert_eq!(decided(Some("long"), Some(OnFailure::RunHere)), OnFailure::RunHere);
         assert_eq!(decided(None, Some(OnFailure::Fail)), OnFailure::Fail);
     }

@@ -7,8 +7,8 @@ use nix::{fcntl, sys::stat};
 use crate::{
     agent::invocation::Invocation,
     model::{
-        Amount, Kind, NodeName, Placement, PoolName, Resources, Retries, Rule, Spec, Text,
-        file_name,
+        Amount, EngineOptions, Kind, NodeName, Placement, PoolList, PoolName, Resources, Retries,
+        Rule, Spec, Text, file_name,
     },
     protocol::{PipeEnd, Submission},
     random,
@@ -99,11 +99,20 @@ fn placement(request: &whitelist::Request) -> Placement {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Placement {
         host: request.host.map(|name| NodeName(text(name))),
-        pool: request.pool.map(text),
+        pool: request.pool.map(|names| PoolList::from(text(names))),
         tags: request.tags.iter().map(text).collect(),
         stage: request.stage,
+        options: engine_options(request),
         ..Placement::default()
     }
+}
+
+fn engine_options(request: &whitelist::Request) -> EngineOptions {
+    let mut options = EngineOptions::default();
+    for (key, value) in request.options.iter() {
+        options.put(key, value);
+    }
+    options
 }
 
 /// The program's file name, with the sub-command if there is one: `samtools sort`.
@@ -227,16 +236,18 @@ mod tests {
     fn a_rule_says_where_its_commands_run() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("whitelist");
-        fs::write(&file, "bwa host=node7 pool=lab tags=big,fast stage=on\nsort\n").unwrap();
+        fs::write(&file, "bwa host=node7 pool=lab,local tags=big,fast stage=on qos=high\nsort\n")
+            .unwrap();
         let decided = |program: &str| {
             let arguments = [Text::from(program)];
             decide(std::slice::from_ref(&file), program.as_bytes(), &arguments).unwrap().placement
         };
         let expected = Placement {
             host: Some(NodeName("node7".to_owned())),
-            pool: Some("lab".to_owned()),
+            pool: Some(PoolList::from("lab,local")),
             tags: vec!["big".to_owned(), "fast".to_owned()],
             stage: Some(true),
+            options: EngineOptions { qos: Some("high".to_owned()), ..EngineOptions::default() },
             ..Placement::default()
         };
         assert_eq!(decided("bwa"), expected);

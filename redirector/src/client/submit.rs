@@ -8,7 +8,9 @@ use std::{env, path::PathBuf, time::Duration};
 use super::{submission, threads};
 use crate::{
     agent::invocation::Invocation,
-    model::{Amount, Dependency, Kind, NodeName, PoolName, Retries, Spec, Text},
+    model::{
+        Amount, Dependency, EngineOptions, Kind, NodeName, PoolList, PoolName, Retries, Spec, Text,
+    },
     place, preload,
     protocol::{DetachedSubmission, Elements, Submission},
 };
@@ -43,8 +45,10 @@ pub struct Wishes {
     pub retries: Option<Retries>,
     /// The node that they run on.
     pub host: Option<NodeName>,
-    /// The pool that lends them a node, or one of whose nodes they run on.
-    pub pool: Option<String>,
+    /// The pools of which the first that takes them lends them a node, or has it.
+    pub pool: Option<PoolList>,
+    /// What the pool's batch engine is asked for; it goes over what the whitelist has.
+    pub options: EngineOptions,
     /// What their node must have; none: as the whitelist has it.
     pub tags: Vec<String>,
     /// Nodes on which they rather run than on others.
@@ -77,6 +81,8 @@ impl Wishes {
         spec.retries = retries.unwrap_or(spec.retries);
         let placement = &mut spec.placement;
         if self.pool.is_some() {
+            // They were for another pool.
+            placement.options = EngineOptions::default();
             placement.host = None;
         }
         placement.host = self.host.or(placement.host.take());
@@ -86,6 +92,7 @@ impl Wishes {
         }
         placement.near = self.near;
         placement.stage = self.stage.or(placement.stage);
+        placement.options = placement.options.with(&self.options);
         spec.after = after;
         if let Some(directory) = self.directory {
             spec.directory = directory.into();
@@ -190,11 +197,14 @@ mod tests {
     #[test]
     fn wishes_for_a_place_go_over_the_rules() {
         let node = |name: &str| NodeName(name.to_owned());
+        let qos =
+            |name: &str| EngineOptions { qos: Some(name.to_owned()), ..EngineOptions::default() };
         let rule = Placement {
             host: Some(node("a")),
-            pool: Some("lab".to_owned()),
+            pool: Some(PoolList::from("lab")),
             tags: vec!["big".to_owned()],
             stage: Some(true),
+            options: qos("low"),
             ..Placement::default()
         };
         let placed = |wishes: Wishes| {
@@ -208,6 +218,7 @@ mod tests {
             tags: vec!["fast".to_owned()],
             near: vec![node("c")],
             stage: Some(false),
+            options: qos("high"),
             ..Wishes::default()
         };
         let expected = Placement {
@@ -216,10 +227,13 @@ mod tests {
             tags: vec!["fast".to_owned()],
             near: vec![node("c")],
             stage: Some(false),
+            options: qos("high"),
             ..Placement::default()
         };
         assert_eq!(placed(wishes), expected);
-        let in_pool = placed(Wishes { pool: Some("long".to_owned()), ..Wishes::default() });
-        assert_eq!((in_pool.host, in_pool.pool.as_deref()), (None, Some("long")));
+        let pools = Some(PoolList::from("long,local"));
+        let in_pool = placed(Wishes { pool: pools.clone(), ..Wishes::default() });
+        assert_eq!((in_pool.host, in_pool.pool), (None, pools));
+        assert!(in_pool.options.is_empty());
     }
 }

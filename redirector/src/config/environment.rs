@@ -3,8 +3,8 @@
 use std::{env, time::Duration};
 
 use super::{
-    Config, Error, Mode, OnFailure, Setting, host_list::parse_host_list, value::parse_pool_name,
-    written_hosts::Collected,
+    Config, Error, Mode, OnFailure, Rendezvous, Setting, host_list::parse_host_list,
+    value::parse_pool_name, written_hosts::Collected,
 };
 use crate::{
     model::{Amount, PoolName},
@@ -13,12 +13,13 @@ use crate::{
 };
 
 /// Variables that are settings of the gateway, which a client hands on when it starts one.
-pub const GATEWAY_VARIABLES: [&str; 14] = [
+pub const GATEWAY_VARIABLES: [&str; 15] = [
     IDLE_TIMEOUT,
     DURABILITY,
     KEEP_FOR,
     KEEP,
     ADDRESS,
+    RENDEZVOUS,
     CPUS,
     MEM,
     GPUS,
@@ -38,6 +39,7 @@ const DURABILITY: &str = "REDIRECTOR_DURABILITY";
 const KEEP_FOR: &str = "REDIRECTOR_KEEP_FOR";
 const KEEP: &str = "REDIRECTOR_KEEP";
 const ADDRESS: &str = "REDIRECTOR_GATEWAY_ADDRESS";
+const RENDEZVOUS: &str = "REDIRECTOR_GATEWAY_RENDEZVOUS";
 const CPUS: &str = "REDIRECTOR_CPUS";
 const MEM: &str = "REDIRECTOR_MEM";
 const GPUS: &str = "REDIRECTOR_GPUS";
@@ -56,6 +58,7 @@ impl Config {
         read(&mut gateway.keep_for, KEEP_FOR, |text| parse_duration(text).map(Some))?;
         read(&mut gateway.keep, KEEP, |text| count(text).map(|number| Some(number.into())))?;
         read(&mut gateway.address, ADDRESS, |text| text.parse().map(Some))?;
+        read(&mut gateway.rendezvous, RENDEZVOUS, rendezvous)?;
         read(&mut node.cpus, CPUS, |text| parse_cpus(text).map(Some))?;
         read(&mut node.mem, MEM, |text| parse_bytes(text).map(Some))?;
         read(&mut node.gpus, GPUS, |text| count(text).map(Some))?;
@@ -108,6 +111,10 @@ fn durability(text: &str) -> Result<Durability, String> {
         "full" => Ok(Durability::Full),
         _ => Err("expected process or full".to_owned()),
     }
+}
+
+fn rendezvous(text: &str) -> Result<Rendezvous, String> {
+    Rendezvous::from_word(text).ok_or_else(|| "expected auto, always or never".to_owned())
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

@@ -8,6 +8,7 @@
 //! keep_for     = "90d"       # forget runs that ended longer ago, but
 //! keep         = 1000        # not the latest so many; both unset: forget nothing
 //! address      = "login2:7007"   # where agents of pools reach it; else wherever they can
+//! rendezvous   = "auto"      # or "always", "never": whether they come through a directory instead
 //!
 //! [node]
 //! cpus = 8                   # cpus, mem and gpus are found out where not given
@@ -72,7 +73,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::written_hosts::Collected;
 use crate::{
@@ -81,12 +82,15 @@ use crate::{
     store::Durability,
 };
 
-pub use crate::units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration};
+pub use crate::{
+    model::EngineOptions,
+    units::{format_bytes, format_duration, parse_bytes, parse_cpus, parse_duration},
+};
 pub use address::Address;
 pub use environment::{GATEWAY_VARIABLES, MODE_VARIABLE};
 pub use host_list::{ListedHost, parse_host_list, parse_host_names, parse_node_name};
 pub use hosts::{Host, Ssh, check_tag};
-pub use pools::{Engine, EngineOptions, Pilot, Pool, PoolMode, RestAddress, StateWord, Templates};
+pub use pools::{Engine, Pilot, Pool, PoolMode, RestAddress, StateWord, Templates};
 pub use value::Setting;
 
 /// The configuration cannot be used.
@@ -157,6 +161,20 @@ pub enum Mode {
     DryRun,
 }
 
+/// Whether agents of pools come to the gateway through files of its state directory, instead of by
+/// TCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rendezvous {
+    /// Those that cannot connect to any address.
+    #[default]
+    Auto,
+    /// All of them; no port is opened.
+    Always,
+    /// None.
+    Never,
+}
+
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -194,6 +212,8 @@ pub struct Gateway {
     pub keep: Setting<Option<u64>>,
     /// Where agents of pools reach it; `None`: at any address that this computer has, at any port.
     pub address: Setting<Option<Address>>,
+    /// Whether they come through a directory instead.
+    pub rendezvous: Setting<Rendezvous>,
 }
 
 /// `[node]`: what this computer has for jobs.
@@ -239,6 +259,7 @@ impl Default for Config {
                 keep_for: Setting::default_of(None),
                 keep: Setting::default_of(None),
                 address: Setting::default_of(None),
+                rendezvous: Setting::default_of(Rendezvous::Auto),
             },
             node: Node {
                 cpus: Setting::default_of(None),
@@ -315,6 +336,7 @@ impl Config {
         self.gateway.keep_for.override_with(gateway.keep_for.map(|value| Some(value.0)), &origin);
         self.gateway.keep.override_with(gateway.keep.map(Some), &origin);
         self.gateway.address.override_with(gateway.address.map(Some), &origin);
+        self.gateway.rendezvous.override_with(gateway.rendezvous, &origin);
         self.node.cpus.override_with(node.cpus.map(|value| Some(value.0)), &origin);
         self.node.mem.override_with(node.mem.map(|value| Some(value.0)), &origin);
         self.node.gpus.override_with(node.gpus.map(Some), &origin);
@@ -364,6 +386,22 @@ impl OnFailure {
             Self::RunHere => "run-here",
             Self::Fail => "fail",
         }
+    }
+}
+
+impl Rendezvous {
+    /// The word for it, as in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
+    /// The choice that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Auto, Self::Always, Self::Never].into_iter().find(|choice| choice.word() == word)
     }
 }
 

@@ -1,12 +1,13 @@
 //! `[[pools]]`: nodes that a batch engine lends, one allocation for each job or for many.
 
+mod fit;
 mod shown;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Amount, Text};
+use crate::model::{Amount, EngineOptions, Text};
 
 /// Often enough for people, and seldom enough for an engine that others use too.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
@@ -24,6 +25,8 @@ pub struct Pool {
     pub options: EngineOptions,
     /// Longest time of an allocation for which no rule names a time; `None`: the engine's default.
     pub walltime: Option<Duration>,
+    /// An allocation for one job is started the way that begins soonest (Slurm).
+    pub immediate: bool,
     /// The time between two queries for the states of all allocations.
     pub interval: Duration,
     /// Variables of the engine's own programs, such as `SLURM_CONF`; `None` takes one away.
@@ -47,6 +50,7 @@ impl Pool {
             mode,
             options: EngineOptions::default(),
             walltime: None,
+            immediate: true,
             interval: DEFAULT_INTERVAL,
             engine_env: BTreeMap::new(),
             setup: None,
@@ -178,60 +182,4 @@ pub struct Pilot {
     /// Further ones are asked for when this much work waits for each that is there, as a share
     /// of what one holds.
     pub backlog: Amount,
-}
-
-/// What an engine is asked for beside cpus, memory, time and graphics processors.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EngineOptions {
-    /// Slurm: the partition. Grid Engine: the queue.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub partition: Option<String>,
-    /// Who pays.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
-    /// Slurm: the quality of service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub qos: Option<String>,
-    /// Slurm: features that the node must have.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub constraint: Option<String>,
-    /// Slurm: generic resources beside `gpus`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gres: Option<String>,
-    /// Slurm: licenses.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub licenses: Option<String>,
-    /// Slurm: no other job on the node.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub exclusive: Option<bool>,
-    /// Grid Engine: what gives several cpus of one host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parallel_environment: Option<String>,
-    /// Grid Engine: further `-l` resources, such as `arch=lx-amd64`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub resources: Vec<String>,
-    /// Further arguments of the program that submits.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub arguments: Vec<String>,
-}
-
-impl EngineOptions {
-    /// These, with what `over` sets instead. Of lists both count, `over`'s last.
-    #[must_use]
-    pub fn with(&self, over: &Self) -> Self {
-        let either = |over: &Option<String>, own: &Option<String>| over.clone().or(own.clone());
-        Self {
-            partition: either(&over.partition, &self.partition),
-            account: either(&over.account, &self.account),
-            qos: either(&over.qos, &self.qos),
-            constraint: either(&over.constraint, &self.constraint),
-            gres: either(&over.gres, &self.gres),
-            licenses: either(&over.licenses, &self.licenses),
-            exclusive: over.exclusive.or(self.exclusive),
-            parallel_environment: either(&over.parallel_environment, &self.parallel_environment),
-            resources: [&self.resources[..], &over.resources].concat(),
-            arguments: [&self.arguments[..], &over.arguments].concat(),
-        }
-    }
 }

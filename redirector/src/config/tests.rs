@@ -43,6 +43,7 @@ fn what_is_wrong_in_a_file_is_said_with_its_name() {
         ("[node]\ngpus = -1", "gpus"),
         ("[client]\nmode = \"fast\"", "fast"),
         ("[node]\ncpu = 1", "cpu"),
+        ("[gateway]\nrendezvous = \"sometimes\"", "`auto`, `always`, `never`"),
     ] {
         let said = read(text).unwrap_err();
         assert!(said.contains(part) && said.contains("redirector.toml"), "{text}: {said}");

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, time::Duration};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{
-    Address, Mode, OnFailure,
+    Address, Mode, OnFailure, Rendezvous,
     written_hosts::{HostSection, SshSection},
     written_pools::PoolSection,
 };
@@ -63,6 +63,7 @@ pub(super) struct GatewaySection {
     pub keep_for: Option<WrittenDuration>,
     pub keep: Option<u64>,
     pub address: Option<Address>,
+    pub rendezvous: Option<Rendezvous>,
 }
 
 #[derive(Debug, Default, Deserialize)]

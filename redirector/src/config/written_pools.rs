@@ -18,7 +18,7 @@ use super::{
     value::{WrittenBytes, WrittenCpus, WrittenDuration},
     written_hosts::WrittenVariable,
 };
-use crate::model::{Amount, Text};
+use crate::model::{Amount, PoolChoice, Text};
 
 /// Declares the settings of a pool once, for reading, changing and naming them.
 macro_rules! settings {
@@ -73,6 +73,7 @@ settings! {
     engine: EngineWord,
     mode: ModeWord,
     interval: WrittenDuration,
+    immediate: bool,
     walltime: WrittenDuration,
     #[serde(alias = "queue")]
     partition: String,
@@ -83,6 +84,7 @@ settings! {
     licenses: String,
     exclusive: bool,
     parallel_environment: String,
+    #[serde(alias = "engine_resources")]
     resources: Vec<String>,
     arguments: Vec<String>,
     rest: String,
@@ -114,12 +116,19 @@ impl PoolSection {
         let name = self.name.get_ref();
         parse_node_name(name)
             .map_err(|error| error.replace("the name of a node", "the name of a pool"))?;
+        if PoolChoice::is_reserved(name) {
+            return Err(format!(
+                "no pool can be called '{name}': in a rule's 'pool=' that word is the gateway's own \
+                 node"
+            ));
+        }
         let Some(engine) = self.engine else {
             return Err("it has no 'engine': write slurm, gridengine or command".to_owned());
         };
         check(&self.names(), engine, self.mode.unwrap_or_default())?;
         let mut pool = Pool::minimal(name, self.engine(engine)?, self.mode()?);
         pool.options = self.options();
+        pool.immediate = self.immediate.unwrap_or(true);
         pool.walltime = self.walltime.as_ref().map(|walltime| walltime.0);
         if let Some(interval) = &self.interval {
             if interval.0.as_secs() == 0 {
@@ -174,6 +183,9 @@ impl PoolSection {
                 "rest: expected where slurmrestd answers, such as \"http://head:6820\", found \
                  '{url}'"
             ));
+        }
+        if self.immediate == Some(true) {
+            return Err("'immediate' is by salloc, which 'rest' does without".to_owned());
         }
         if self.arguments.as_ref().is_some_and(|arguments| !arguments.is_empty()) {
             return Err("'arguments' are sbatch's, which 'rest' does without".to_owned());

@@ -15,7 +15,7 @@ use crate::{
     config::{Pool, format_duration},
     doctor::Checkup,
     engine::batch,
-    model::{Amount, Job, JobId, Outcome, Timestamp},
+    model::{Amount, Job, JobId, Outcome, PoolList, Timestamp},
     place::StateDirectory,
 };
 
@@ -76,7 +76,7 @@ async fn probe(pool: &Pool) -> Result<Finding, Problem> {
     let client = Client::starting(&StateDirectory::locate()?)?;
     let wishes = Wishes {
         name: Some("doctor".to_owned()),
-        pool: Some(pool.name.clone()),
+        pool: Some(PoolList::from(&*pool.name)),
         cpus: Some(Amount::ONE),
         time_limit: Some(PATIENCE),
         ..Wishes::default()

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, NodeName, Resources, Retries, Text};
+use super::{EngineOptions, JobId, NodeName, PoolList, Resources, Retries, Text};
 
 /// What a job is to its listing and to the dispatcher.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,9 +121,10 @@ pub struct Placement {
     /// On this node only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<NodeName>,
-    /// On nodes of this pool of nodes only: those that have it among their tags.
+    /// On nodes of the first of these pools that takes it: allocations, or nodes that have the pool
+    /// among their tags.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pool: Option<String>,
+    pub pool: Option<PoolList>,
     /// On nodes that have all these tags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -136,6 +137,9 @@ pub struct Placement {
     /// It fails when its node counts as lost, instead of waiting for it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fails_without_node: bool,
+    /// What the batch engine of its pool is asked for, over what the pool itself asks for.
+    #[serde(skip_serializing_if = "EngineOptions::is_empty")]
+    pub options: EngineOptions,
 }
 
 impl Placement {
@@ -155,6 +159,7 @@ impl fmt::Display for Placement {
             (!self.tags.is_empty()).then(|| format!("tags={}", self.tags.join(","))),
             (!near.is_empty()).then(|| format!("near={}", near.join(","))),
             self.stage.map(|stage| format!("stage={}", if stage { "on" } else { "off" })),
+            (!self.options.is_empty()).then(|| self.options.to_string()),
         ];
         let words: Vec<_> = words.into_iter().flatten().collect();
         f.pad(&words.join(" "))

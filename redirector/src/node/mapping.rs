@@ -22,6 +22,8 @@ mod paths;
 mod tests;
 mod variables;
 
+pub(crate) use self::variables::is_of_batch_job;
+
 use self::paths::PathMap;
 use crate::{config::Host, model::Text, preload};
 

@@ -29,6 +29,7 @@ impl Pool {
             add("idle_timeout", Some(format_duration(pilot.idle_timeout)));
             add("backlog", Some(pilot.backlog.to_string()));
         }
+        add("immediate", (!self.immediate).then(|| "false".to_owned()));
         add("walltime", self.walltime.map(format_duration));
         match &self.engine {
             Engine::Slurm { rest } => {

@@ -98,6 +98,9 @@ fn what_is_wrong_with_a_pool_is_said_with_its_line() {
     assert!(read(&twice).unwrap_err().contains("line 2 already"));
     let name = format!("[[pools]]\nname = 'a b'\n{slurm}");
     assert!(read(&name).unwrap_err().contains("name of a pool"));
+    let local = format!("[[pools]]\nname = 'local'\n{slurm}");
+    let said = read(&local).unwrap_err();
+    assert!(said.contains("line 2") && said.contains("called 'local'"), "{said}");
 }
 
 #[test]

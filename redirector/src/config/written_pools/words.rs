@@ -54,13 +54,14 @@ impl CommandLine {
 }
 
 /// Settings that only some engines have.
-const OF_ENGINES: [(&str, &[EngineWord]); 17] = [
+const OF_ENGINES: [(&str, &[EngineWord]); 18] = [
     ("account", &[EngineWord::Slurm, EngineWord::GridEngine, EngineWord::Command]),
     ("qos", &[EngineWord::Slurm, EngineWord::Command]),
     ("constraint", &[EngineWord::Slurm]),
     ("gres", &[EngineWord::Slurm]),
     ("licenses", &[EngineWord::Slurm]),
     ("exclusive", &[EngineWord::Slurm]),
+    ("immediate", &[EngineWord::Slurm]),
     ("rest", &[EngineWord::Slurm]),
     ("rest_version", &[EngineWord::Slurm]),
     ("parallel_environment", &[EngineWord::GridEngine]),
@@ -93,6 +94,11 @@ pub(super) fn check(names: &[String], engine: EngineWord, mode: ModeWord) -> Res
                 engines.join("\" or \""),
                 engine.word()
             ));
+        }
+        if mode == ModeWord::Pilot && name == "immediate" {
+            return Err(
+                "'immediate' is for mode = \"per_job\": pilots are asked for ahead".to_owned()
+            );
         }
         if mode == ModeWord::PerJob && OF_PILOTS.contains(&name) {
             return Err(format!(

@@ -19,6 +19,9 @@ pub struct Request {
     pub walltime: Option<Duration>,
     /// Graphics processors.
     pub gpus: u32,
+    /// Somebody waits for just this one: where the engine has a way that begins sooner, it is
+    /// taken.
+    pub immediate: bool,
     /// Where the script begins; a directory that the node has.
     pub directory: PathBuf,
     /// The script, with its `#!` line.
@@ -99,6 +102,7 @@ pub(super) mod tests {
             mem: None,
             walltime: None,
             gpus: 0,
+            immediate: false,
             directory: "/tmp".into(),
             script: "#!/bin/sh\n".to_owned(),
             output: "/tmp/output".into(),

@@ -66,6 +66,8 @@ pub enum End {
         /// Who did, where the engine tells.
         by: Option<String>,
     },
+    /// It was not begun, for a reason that says nothing about another try.
+    NotBegun(String),
     /// It could not be run. It may still be in the engine's queue, and has to be stopped.
     Failed(String),
 }
@@ -84,6 +86,7 @@ impl fmt::Display for End {
             Self::Requeued => f.write_str("was put back into the queue by the engine"),
             Self::Cancelled { by: None } => f.write_str("was cancelled"),
             Self::Cancelled { by: Some(by) } => write!(f, "was cancelled by {by}"),
+            Self::NotBegun(reason) => write!(f, "was not begun: {reason}"),
             Self::Failed(reason) => write!(f, "could not be run: {reason}"),
         }
     }

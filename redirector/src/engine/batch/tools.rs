@@ -23,7 +23,7 @@ use super::Refusal;
 use crate::{model::Text, preload};
 
 /// How long a program may take. Slurm's own give up after 9 to 10 s when its controller is down.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Of the variables that a job of Slurm has, those that say where Slurm is. The others belong to
 /// an allocation that this gateway may happen to run in, and would be taken for options.
@@ -106,12 +106,8 @@ impl Tools {
         input: &str,
         retries: &[&str],
     ) -> Result<Said, Trouble> {
-        let mut command = Command::new(program);
-        command.args(arguments);
-        self.surround(&mut command);
-        // Some of these programs are scripts that start others: a group of their own, so that all
-        // of it can be ended.
-        command.process_group(0).kill_on_drop(true);
+        let mut command = self.command(program, arguments);
+        command.kill_on_drop(true);
         command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|cause| Trouble::NotRun {
@@ -138,6 +134,19 @@ impl Tools {
                 Err(Trouble::Slow { program: program.to_owned(), said })
             }
         }
+    }
+
+    /// A program with these variables, in a process group of its own: some are scripts that start
+    /// others, and all of it is to be ended at once.
+    pub(super) fn command<Word: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = Word>,
+    ) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).process_group(0);
+        self.surround(&mut command);
+        command
     }
 
     fn surround(&self, command: &mut Command) {

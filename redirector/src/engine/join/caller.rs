@@ -1,20 +1,22 @@
 //! The agent's side: finds the gateway that has invited it, again and again.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Error,
+    dial::dial,
     handshake::{self, Greeted, Key, Word},
     invitation::Invitation,
+    rendezvous::{self, Parting, Place, Stream},
 };
-use crate::{model::NodeName, random};
+use crate::{config::Rendezvous, engine::ByteStream, random};
 
 /// How long it may take until what another computer has written is seen here: network file
 /// systems keep what they know of a directory for up to a minute (nfs(5), `acdirmax`).
@@ -23,9 +25,9 @@ const LAG: Duration = Duration::from_mins(1);
 /// Between two looks for the file: a network file system tells nobody of it.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long an address may take to answer: a lost first packet is sent again after 1 s and 3 s (RFC
-/// 6298), and only when all have failed is the file read again.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a gateway may take to answer in the rendezvous directory. It looks once a second, and
+/// what it sees may be old (see [`LAG`]); one that begins meanwhile answers as well.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// An agent that was invited.
 pub struct Caller {
@@ -33,9 +35,43 @@ pub struct Caller {
     /// What it calls itself, as long as it lives.
     agent: Word,
     key: Key,
-    node: NodeName,
     directory: String,
     grace: Duration,
+}
+
+/// A connection to the gateway.
+pub struct Called {
+    /// What it goes through.
+    pub stream: ByteStream,
+    /// How it was made, for people.
+    pub way: Way,
+    /// What is left to be done once the stream was dropped.
+    pub parting: Option<Parting>,
+}
+
+/// How an agent has come to its gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By TCP, at this address.
+    Address(String),
+    /// Through files.
+    Directory {
+        /// The one in which it has called.
+        directory: PathBuf,
+        /// Why not by TCP.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => write!(f, "at {address}"),
+            Self::Directory { directory, reason } => {
+                write!(f, "through the directory {}: {reason}", directory.display())
+            }
+        }
+    }
 }
 
 /// There is no connection to the gateway.
@@ -69,7 +105,6 @@ impl Caller {
             file: file.to_owned(),
             key: Key::new(&secret, &agent, &invitation.node),
             agent,
-            node: invitation.node,
             directory: invitation.directory,
             grace: Duration::from_millis(invitation.grace),
         })
@@ -89,56 +124,85 @@ impl Caller {
     ///
     /// # Errors
     /// If it is not there, or does not expect this agent.
-    pub async fn call(&self) -> Result<TcpStream, NoGateway> {
-        let invitation = Invitation::read(&self.file).map_err(|error| {
+    pub async fn call(&self) -> Result<Called, NoGateway> {
+        loop {
+            let invitation = self.invitation()?;
+            let reason = match invitation.rendezvous {
+                Rendezvous::Always => "gateway.rendezvous is 'always'".to_owned(),
+                Rendezvous::Auto | Rendezvous::Never => {
+                    match dial(&invitation, &self.agent, &self.key).await {
+                        Ok((address, stream)) => {
+                            let way = Way::Address(address);
+                            return Ok(Called { stream: Box::new(stream), way, parting: None });
+                        }
+                        Err(reason) if invitation.rendezvous == Rendezvous::Never => {
+                            return Err(NoGateway::Unreachable(reason));
+                        }
+                        Err(reason) => {
+                            format!("no address of the gateway could be reached ({reason})")
+                        }
+                    }
+                }
+            };
+            let unreachable = |error| NoGateway::Unreachable(format!("{reason}; {error}"));
+            let met = self.meet(&invitation, &reason).await.map_err(unreachable)?;
+            // A gateway that has begun since then may well be reached; its predecessor, which was
+            // dead, could not be.
+            let latest = self.invitation()?;
+            if latest.gateway == invitation.gateway || latest.rendezvous == Rendezvous::Always {
+                return met.enter().await.map_err(unreachable);
+            }
+        }
+    }
+
+    fn invitation(&self) -> Result<Invitation, NoGateway> {
+        Invitation::read(&self.file).map_err(|error| {
             let file = self.file.clone();
             match error.kind() {
                 io::ErrorKind::NotFound => NoGateway::Withdrawn { file },
                 _ => NoGateway::Unreachable(format!("{}: {error}", file.display())),
             }
-        })?;
-        let mut calls = JoinSet::new();
-        for address in invitation.addresses {
-            let (node, agent, key) = (self.node.clone(), self.agent, self.key.clone());
-            let port = invitation.port;
-            calls.spawn(async move {
-                let greeted = timeout(PATIENCE, greet(&address, port, &node, &agent, &key)).await;
-                let reason = match greeted {
-                    Ok(Ok(greeted)) => return Ok(greeted),
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
-                };
-                Err(format!("{address} port {port}: {reason}"))
-            });
+        })
+    }
+
+    /// Has the gateway answer in the rendezvous directory. `reason` is why not by TCP.
+    async fn meet(&self, invitation: &Invitation, reason: &str) -> Result<Met, String> {
+        let place = Place::beside(&self.file)
+            .map_err(|error| format!("{} has no directory: {error}", self.file.display()))?;
+        let directory = place.path().to_owned();
+        let failed = |error: &dyn fmt::Display| format!("{}: {error}", directory.display());
+        let called = rendezvous::call(&place, &invitation.node, reason.to_owned()).await;
+        let (stream, parting) = called.map_err(|error| failed(&error))?;
+        let greet = handshake::greet(stream, &invitation.node, &self.agent, &self.key);
+        match timeout(ANSWER, greet).await {
+            Ok(Ok(greeted)) => {
+                let way = Way::Directory { directory, reason: reason.to_owned() };
+                Ok(Met { greeted, parting, way })
+            }
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(_) => Err(failed(&format_args!("no answer within {} s", ANSWER.as_secs()))),
         }
-        let mut reasons = Vec::new();
-        while let Some(called) = calls.join_next().await {
-            let reason = match called {
-                Ok(Ok(greeted)) => match timeout(PATIENCE, greeted.enter()).await {
-                    Ok(Ok(stream)) => return Ok(stream),
-                    Ok(Err(error)) => format!("it did not let this agent in: {error}"),
-                    Err(_) => "it did not let this agent in".to_owned(),
-                },
-                Ok(Err(reason)) => reason,
-                Err(error) => error.to_string(),
-            };
-            reasons.push(reason);
-        }
-        Err(NoGateway::Unreachable(reasons.join("; ")))
     }
 }
 
-async fn greet(
-    address: &str,
-    port: u16,
-    node: &NodeName,
-    agent: &Word,
-    key: &Key,
-) -> Result<Greeted<TcpStream>, handshake::Error> {
-    let stream = TcpStream::connect((address, port)).await?;
-    // Reports are short, and each is waited for.
-    stream.set_nodelay(true)?;
-    handshake::greet(stream, node, agent, key).await
+/// A gateway that has answered in the rendezvous directory.
+struct Met {
+    greeted: Greeted<Stream>,
+    parting: Parting,
+    way: Way,
+}
+
+impl Met {
+    async fn enter(self) -> Result<Called, String> {
+        match timeout(ANSWER, self.greeted.enter()).await {
+            Ok(Ok(stream)) => {
+                let (stream, parting) = (Box::new(stream), Some(self.parting));
+                Ok(Called { stream, way: self.way, parting })
+            }
+            Ok(Err(error)) => Err(format!("it did not let this agent in: {error}")),
+            Err(_) => Err("it did not let this agent in".to_owned()),
+        }
+    }
 }
 
 fn wait_for(file: &Path) -> io::Result<Invitation> {

@@ -17,7 +17,7 @@ use blake3::Hash;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::handshake::{Key, Word};
-use crate::{model::NodeName, random};
+use crate::{config::Rendezvous, model::NodeName, random};
 
 /// What an agent has to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +26,15 @@ pub(super) struct Invitation {
     pub directory: String,
     /// What it is to be.
     pub node: NodeName,
+    /// Tells the gateway that has written it from those before.
+    #[serde(default)]
+    pub gateway: String,
+    /// Whether it may, or has to, call through the rendezvous directory.
+    #[serde(default)]
+    pub rendezvous: Rendezvous,
     /// Names and addresses of the gateway's computer.
     pub addresses: Vec<String>,
+    /// Where it listens at all of them.
     pub port: u16,
     /// How long it keeps its jobs without the gateway, in milliseconds.
     pub grace: u64,

@@ -1,11 +1,13 @@
 //! Agents that come by themselves: a batch engine has started them somewhere, and they connect to
-//! the gateway by TCP.
+//! the gateway by TCP, or through files where that is not possible ([`rendezvous`]).
 //!
 //! ```text
 //!   gateway                                                      agent, in an allocation
 //!   [`Joining::invite`] ── NODE.json, 0600, on the shared file system ──► [`Caller::begin`]
 //!   listener ◄════════════ TCP, to all addresses at once ════════════════ [`Caller::call`]
-//!       │    ◄── who, a number ── a number, a proof ──► ◄── a proof ──► ([`handshake`])
+//!   lookout  ◄════════════ files in STATE/rendezvous ════════════════════════╡
+//!       │                                                                    │
+//!     door   ◄── who, a number ── a number, a proof ──► ◄── a proof ──► ([`handshake`])
 //!       └─► [`Joining::arrival`] ═════════ HTTP/2 ([`super::multiplex`]) ═════════╛
 //! ```
 //!
@@ -19,17 +21,23 @@
 
 mod addresses;
 mod caller;
+mod dial;
+mod door;
 mod handshake;
 mod invitation;
+mod joining;
 mod listener;
+mod lookout;
+mod rendezvous;
 
 #[cfg(test)]
 mod tests;
 
 use std::{io, path::PathBuf};
 
-pub use caller::{Caller, NoGateway};
-pub use listener::Joining;
+pub use caller::{Called, Caller, NoGateway, Way};
+pub use joining::Joining;
+pub use rendezvous::Parting;
 
 /// Agents cannot join.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +57,17 @@ pub enum Error {
     #[error("cannot use {directory} for invitations to agents of pools: {cause}")]
     Directory {
         /// Where they are to be.
+        directory: PathBuf,
+        /// The system's reason.
+        cause: io::Error,
+    },
+    /// Nobody can be met.
+    #[error(
+        "cannot use {directory} for agents of pools that do not connect by TCP: {cause}; see to it \
+         that it can be written to, or set gateway.rendezvous = \"never\" in redirector.toml"
+    )]
+    Rendezvous {
+        /// Where they are to be met.
         directory: PathBuf,
         /// The system's reason.
         cause: io::Error,

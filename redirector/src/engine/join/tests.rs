@@ -1,5 +1,7 @@
 //! Gateways and agents on this computer, over real connections.
 
+mod directory;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -16,7 +18,12 @@ use tokio::{
 };
 
 use super::{invitation::Invitation, *};
-use crate::{config::Config, engine::ByteStream, model::NodeName, place::StateDirectory};
+use crate::{
+    config::{Config, Rendezvous},
+    engine::ByteStream,
+    model::NodeName,
+    place::StateDirectory,
+};
 
 /// Far more than any of this takes.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -29,8 +36,15 @@ fn block_on(work: impl Future<Output = ()>) {
     runtime.block_on(async { timeout(LIMIT, work).await.unwrap() });
 }
 
+/// One to which agents come by TCP only.
 fn gateway(state: &Path) -> Joining {
-    Joining::start(&StateDirectory::at(state), "g1", &Config::default()).unwrap()
+    gateway_with(state, Rendezvous::Never)
+}
+
+fn gateway_with(state: &Path, rendezvous: Rendezvous) -> Joining {
+    let mut settings = Config::default();
+    settings.gateway.rendezvous.value = rendezvous;
+    Joining::start(&StateDirectory::at(state), "g1", &settings).unwrap()
 }
 
 fn node() -> NodeName {
@@ -42,12 +56,12 @@ async fn arrival(gateway: &Joining) -> ByteStream {
 }
 
 /// Both ends are of one connection.
-async fn assert_connected(here: &mut ByteStream, there: &mut TcpStream) {
+async fn assert_connected(here: &mut ByteStream, there: &mut Called) {
     let mut letter = [0];
     here.write_all(b"a").await.unwrap();
-    there.read_exact(&mut letter).await.unwrap();
+    there.stream.read_exact(&mut letter).await.unwrap();
     assert_eq!(letter, *b"a");
-    there.write_all(b"b").await.unwrap();
+    there.stream.write_all(b"b").await.unwrap();
     here.read_exact(&mut letter).await.unwrap();
     assert_eq!(letter, *b"b");
 }
@@ -85,7 +99,7 @@ fn an_agent_joins_and_its_secret_serves_once() {
         let mut there = agent.call().await.unwrap();
         assert_connected(&mut arrival(&gateway).await, &mut there).await;
 
-        let refused = late.call().await.unwrap_err();
+        let refused = late.call().await.err().unwrap();
         assert!(matches!(refused, NoGateway::Unreachable(_)), "{refused}");
         assert!(matches!(Caller::begin(&file), Err(Error::Used { .. })));
         assert_nobody_comes(&gateway).await;
@@ -102,7 +116,7 @@ fn addresses_that_do_not_answer_hold_up_nothing() {
         let nowhere = ["192.0.2.1", "nowhere.invalid"].map(str::to_owned);
         change(&file, |invitation| invitation.addresses = nowhere.to_vec());
         let agent = Caller::begin(&file).unwrap();
-        let refused = agent.call().await.unwrap_err().to_string();
+        let refused = agent.call().await.err().unwrap().to_string();
         assert!(nowhere.iter().all(|address| refused.contains(address)), "{refused}");
 
         change(&file, |invitation| invitation.addresses.push("127.0.0.1".to_owned()));
@@ -156,7 +170,7 @@ fn the_next_gateway_knows_the_agents_of_the_one_before() {
         let late = Caller::begin(&file).unwrap();
         let before = agent.call().await.unwrap();
         drop((arrival(&first).await, before, first));
-        let alone = agent.call().await.unwrap_err();
+        let alone = agent.call().await.err().unwrap();
         assert!(matches!(alone, NoGateway::Unreachable(_)), "{alone}");
 
         let second = gateway(state.path());
@@ -192,7 +206,7 @@ fn who_listens_at_the_gateways_port_is_not_taken_for_the_gateway() {
         let impostor = gateway(strange.path());
         impostor.invite(&node()).unwrap();
         redirect(&file, &impostor, &strange);
-        let refused = agent.call().await.unwrap_err();
+        let refused = agent.call().await.err().unwrap();
         assert!(refused.to_string().contains("does not know the secret"), "{refused}");
         assert_nobody_comes(&impostor).await;
     });
@@ -208,9 +222,9 @@ fn who_does_not_know_the_secret_is_not_let_in() {
         let stranger = Caller::begin(&file).unwrap();
         let gateway = gateway(state.path());
         redirect(&file, &gateway, &state);
-        stranger.call().await.unwrap_err();
+        stranger.call().await.err().unwrap();
         gateway.invite(&node()).unwrap();
-        stranger.call().await.unwrap_err();
+        stranger.call().await.err().unwrap();
         // Whatever it hears, it goes on.
         let port = Invitation::read(&file).unwrap().port;
         let mut stream = TcpStream::connect(("localhost", port)).await.unwrap();
@@ -253,7 +267,7 @@ fn an_agent_sees_that_nobody_expects_it_any_more() {
         let agent = Caller::begin(&file).unwrap();
         drop(agent.call().await.unwrap());
         gateway.forget(&node());
-        let gone = agent.call().await.unwrap_err();
+        let gone = agent.call().await.err().unwrap();
         assert!(matches!(gone, NoGateway::Withdrawn { .. }), "{gone}");
         assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 0);
     });

@@ -4,6 +4,7 @@ use super::{
     Core,
     happenings::What,
     live::{Ending, Live},
+    pools::Next,
 };
 use crate::{
     dispatcher::Event,
@@ -113,9 +114,10 @@ impl Core {
         Some(live)
     }
 
-    pub(super) fn refuse(&mut self, job: JobId, reason: &str) {
-        self.say(job, GatewayMessage::Refused { reason: reason.to_owned() });
-        let outcome = Outcome::Refused { reason: reason.to_owned() };
+    pub(super) fn refuse(&mut self, job: JobId, reason: String) {
+        let Next::Refused(reason) = self.refused_by_pool(job, reason) else { return };
+        self.say(job, GatewayMessage::Refused { reason: reason.clone() });
+        let outcome = Outcome::Refused { reason };
         self.end(job, outcome, None, Timestamp::now());
     }
 

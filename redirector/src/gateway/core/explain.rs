@@ -91,6 +91,7 @@ impl Core {
                 }
             }
         }
+        lines.extend(live.need.iter().flat_map(|need| need.steps(live.state)));
         if let Some(ending) = &live.ending {
             lines.push(format!("it is being ended: {}", ending.reason()));
         }

@@ -19,6 +19,7 @@ mod limits;
 mod links;
 mod live;
 mod membership;
+mod need;
 mod node_log;
 mod nodes;
 mod pace;
@@ -351,7 +352,7 @@ impl Core {
         for action in actions {
             match action {
                 Action::Start { job, node, indices, .. } => self.grant(job, node, indices),
-                Action::Refuse { job, reason } => self.refuse(job, &reason.to_string()),
+                Action::Refuse { job, reason } => self.refuse(job, reason.to_string()),
                 Action::Lost { job, .. } => self.lose_with_node(job),
             }
         }

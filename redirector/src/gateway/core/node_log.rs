@@ -9,7 +9,7 @@ use super::Core;
 use crate::{
     agent::protocol::LogRecord,
     gateway::{message::Failure, records},
-    model::{JobId, NodeName},
+    model::{JobId, NodeName, Timestamp},
 };
 
 impl Core {
@@ -38,6 +38,21 @@ impl Core {
             };
             Failure::new(status, format!("job {job}: {error}"))
         })
+    }
+
+    /// Warns of something about a job, in the gateway's log and in that of the job's run.
+    pub(super) fn warn_of(&self, job: JobId, message: &str) {
+        tracing::warn!("{message}");
+        let record = LogRecord {
+            at: Timestamp::now(),
+            level: "warn".to_owned(),
+            job: Some(job),
+            message: message.to_owned(),
+            fields: serde_json::Map::new(),
+        };
+        if let Err(error) = self.keep(job, &record) {
+            tracing::debug!("the log of job {job} has no record of this: {error}");
+        }
     }
 
     fn keep(&self, job: JobId, record: &LogRecord) -> Result<(), records::Error> {

@@ -145,6 +145,7 @@ impl Core {
         let indices = given.pieces.clone();
         self.adopt(job, given);
         self.note_start(job, &node);
+        self.stands_in_list(job, &node);
         self.dispatch(Event::Recovered { job, request, node, indices });
     }
 

@@ -17,7 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Core, fleet::Node, live::Live};
+use super::{Core, fleet::Node, live::Live, pools::Next};
+
+pub(super) use super::need::Need;
 use crate::{
     agent::{
         probe,
@@ -25,23 +27,12 @@ use crate::{
     },
     dispatcher::{Candidates, Event},
     gateway::message::Message,
-    model::{JobId, Kind, NodeName, Outcome, Placement, Spec, State, Text, Timestamp},
+    model::{JobId, NodeName, Outcome, Spec, State, Text, Timestamp},
     protocol::GatewayMessage,
 };
 
 /// What a host did not have is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-
-/// What a job needs of a node besides resources.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Need {
-    pub program: Text,
-    pub directory: Text,
-    pub placement: Placement,
-    /// Other jobs may come out of it, or go one at a time with it: only this computer has the
-    /// means for that.
-    pub is_bound: bool,
-}
 
 /// What a node is known to have.
 #[derive(Default)]
@@ -80,17 +71,6 @@ enum Verdict {
     Yes,
     No(String),
     NotKnown,
-}
-
-impl Need {
-    pub(super) fn of(spec: &Spec) -> Self {
-        Self {
-            program: spec.program.clone(),
-            directory: spec.directory.clone(),
-            placement: spec.placement.clone(),
-            is_bound: spec.kind != Kind::Command || spec.sequential,
-        }
-    }
 }
 
 impl Unsettled {
@@ -188,10 +168,13 @@ pub(super) fn program_on(node: &Node, spec: &Spec) -> Text {
 impl Core {
     /// Hands a queued job to the dispatcher, as soon as it is known where it may run.
     pub(super) fn submit_to_dispatcher(&mut self, job: JobId) {
-        self.wish_for_node(job);
+        if self.wish_for_node(job).is_break() {
+            return;
+        }
         let has_choice = self.fleet.has_hosts();
-        let is_here =
-            |need: &Arc<Need>| need.placement.host.is_some() || has_choice || self.has_pool(need);
+        let is_here = |need: &Arc<Need>| {
+            need.placement.host.is_some() || has_choice || self.may_need_pool(need)
+        };
         let Some(live) = self.live.get(&job) else { return };
         let Some(need) = live.need.clone().filter(is_here) else {
             let request = live.request.clone();
@@ -217,7 +200,10 @@ impl Core {
         let (mut able, mut reasons) = (Vec::new(), Vec::new());
         let (mut is_asked, mut is_away) = (false, false);
         let lent = self.lent_to(job, need);
-        let is_lent_later = lent.as_ref().is_some_and(Vec::is_empty);
+        // Of an allocation that is just being asked for the fleet may know nothing yet.
+        let is_to_come = |name: &NodeName| self.fleet.get(name).is_none();
+        let is_lent_later =
+            lent.as_ref().is_some_and(|lent| lent.is_empty() || lent.iter().any(is_to_come));
         for (name, node) in self.sites(lent.as_deref()) {
             match self.verdict(need, name, node) {
                 Verdict::Yes => able.push(name.clone()),
@@ -238,6 +224,7 @@ impl Core {
         }
         if able.is_empty() && !is_asked && !is_away && !is_lent_later {
             let reason = self.why_nowhere(need, &reasons);
+            let Next::Refused(reason) = self.refused_by_pool(job, reason) else { return };
             self.say(job, GatewayMessage::Refused { reason: reason.clone() });
             self.conclude(job, Outcome::Refused { reason }, None, Timestamp::now());
             return;
@@ -299,7 +286,8 @@ impl Core {
     }
 
     fn why_nowhere(&self, need: &Need, reasons: &[String]) -> String {
-        match &need.placement.host {
+        let local = need.is_local().then_some(&self.fleet.own);
+        match need.placement.host.as_ref().or(local) {
             Some(host) if self.fleet.get(host).is_none() => {
                 let known: Vec<_> = self.fleet.all().map(|(name, _)| name.to_string()).collect();
                 format!("there is no node {host}; nodes are {}", known.join(", "))
@@ -310,7 +298,10 @@ impl Core {
                 let reason = reasons.iter().find_map(|reason| reason.strip_prefix(&of_host));
                 format!("{host} cannot run it: {}", reason.unwrap_or("it is not there"))
             }
-            None => format!("no node can run it ({})", reasons.join("; ")),
+            None => {
+                let why = self.why_not_this_pool(need);
+                why.unwrap_or_else(|| format!("no node can run it ({})", reasons.join("; ")))
+            }
         }
     }
 
@@ -326,9 +317,7 @@ impl Core {
                 Some(format!("{name}: {problem}"))
             }
         };
-        if let Some(pool) =
-            lent.as_ref().filter(|lent| lent.is_empty()).and(need.placement.pool.as_ref())
-        {
+        if let Some(pool) = lent.as_ref().filter(|lent| lent.is_empty()).and(need.pool()) {
             return vec![format!(
                 "pool '{pool}' has no allocation with room or time for it, and asks for another one \
                  when it may have one more"
@@ -339,18 +328,17 @@ impl Core {
 
     fn verdict(&self, need: &Need, name: &NodeName, node: &Node) -> Verdict {
         let placement = &need.placement;
-        if let Some(host) = &placement.host
-            && host != name
-        {
-            return Verdict::No(format!("it is to run on {host}"));
+        if let Some(reason) = need.forbids(name, &self.fleet.own) {
+            return Verdict::No(reason);
         }
         let Some(remote) = &node.host else {
             let own = node.facts.as_ref().map_or(&[][..], |facts| &facts.tags);
-            let mut asked = placement.pool.iter().chain(&placement.tags);
+            let mut asked = need.pool().into_iter().chain(&placement.tags);
+            // Of a list, no pool is passed over because there are no other nodes.
+            let counts =
+                |tag| self.fleet.has_hosts() || need.has_list() && need.pool() == Some(tag);
             return match asked.find(|tag| !own.contains(tag)) {
-                Some(tag) if self.fleet.has_hosts() => {
-                    Verdict::No(format!("it has no tag '{tag}'"))
-                }
+                Some(tag) if counts(tag) => Verdict::No(format!("it has no tag '{tag}'")),
                 _ => Verdict::Yes,
             };
         };
@@ -359,7 +347,7 @@ impl Core {
                 "what comes out of it can only run on the gateway's node".to_owned(),
             );
         }
-        let mut asked = placement.tags.iter().chain(&placement.pool);
+        let mut asked = placement.tags.iter().chain(need.pool());
         if let Some(missing) = asked.find(|tag| !remote.host.tags.contains(tag)) {
             return Verdict::No(format!("it has no tag '{missing}'"));
         }
@@ -406,8 +394,7 @@ impl Core {
         let mut is_own_asked = false;
         for (_, node) in self.fleet.all_mut() {
             let Some(remote) = &node.host else { continue };
-            let is_other =
-                || need.placement.pool.as_ref().is_none_or(|pool| !remote.host.tags.contains(pool));
+            let is_other = || need.pool().is_none_or(|pool| !remote.host.tags.contains(pool));
             if !node.is_up() || node.is_lent() && is_other() {
                 continue;
             }

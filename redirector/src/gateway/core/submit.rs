@@ -106,7 +106,7 @@ impl Core {
         if spec.kind.is_whole_pipeline() {
             return None;
         }
-        if has_choice { Some(need()) } else { Some(need()).filter(|need| self.has_pool(need)) }
+        if has_choice { Some(need()) } else { Some(need()).filter(|need| self.may_need_pool(need)) }
     }
 
     /// A job that waits although it holds a pipe may keep one waiting that runs.

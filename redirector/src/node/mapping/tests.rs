@@ -84,6 +84,7 @@ fn what_is_true_of_this_computer_only_stays_here() {
         "TERM=xterm",
         "OMP_NUM_THREADS=4",
         "SGE_ROOT=/opt/sge",
+        "SLURM_CONF=/opt/slurm.conf",
         "JOB_ID=mine",
         "REDIRECTOR_ELEMENT=a",
         "no variable",

@@ -42,23 +42,17 @@ const OWN: [&[u8]; 34] = [
     b"LS_EXECCWD",
 ];
 
-/// Families of those that stay here: jobs of batch systems, log-ins, sessions, and this
-/// program's own, of which the host's agent sets those that its jobs need.
-const FAMILIES: [&[u8]; 9] = [
-    b"SLURM_",
-    b"SLURMD_",
-    b"SGE_",
-    b"PBS_",
-    b"LSB_",
-    b"SSH_",
-    b"DBUS_",
-    b"XDG_SESSION_",
-    b"REDIRECTOR_",
-];
+/// Families of those that stay here: log-ins, sessions, and this program's own, of which the
+/// host's agent sets those that its jobs need.
+const FAMILIES: [&[u8]; 4] = [b"SSH_", b"DBUS_", b"XDG_SESSION_", b"REDIRECTOR_"];
+
+/// … and jobs of batch systems.
+const BATCH_FAMILIES: [&[u8]; 5] = [b"SLURM_", b"SLURMD_", b"SGE_", b"PBS_", b"LSB_"];
 
 /// What of the families is not of one job or computer: where a batch system is to be found, and
 /// what names the job and the element that a command belongs to.
-const TRAVELLING: [&[u8]; 11] = [
+const TRAVELLING: [&[u8]; 12] = [
+    b"SLURM_CONF",
     b"SGE_ROOT",
     b"SGE_CELL",
     b"SGE_CLUSTER_NAME",
@@ -99,6 +93,12 @@ pub(super) fn stays_here(name: &[u8], is_grid_engine: bool) -> bool {
     }
     OWN.contains(&name)
         || FAMILIES.iter().any(|family| name.starts_with(family))
+        || is_of_batch_job(name, is_grid_engine)
+}
+
+/// Whether a batch system tells its jobs something by the variable `name`.
+pub(crate) fn is_of_batch_job(name: &[u8], is_grid_engine: bool) -> bool {
+    BATCH_FAMILIES.iter().any(|family| name.starts_with(family))
         || is_grid_engine && GRID_ENGINE.contains(&name)
 }
 

@@ -1,7 +1,8 @@
 //! Slurm, by its programs ([`Programs`]) or by slurmrestd ([`Rest`]).
 //!
 //! ```text
-//! start    sbatch, the script on its standard input        POST   job/submit
+//! start    sbatch, the script on its standard input;       POST   job/submit
+//!          salloc and srun where that is sooner
 //! status   one squeue for all jobs of the user, ended ones  GET    jobs
 //!          too; sacct for those that Slurm has forgotten
 //! stop     scancel with many ids                            DELETE job/ID
@@ -14,6 +15,7 @@
 //! often than that.
 
 mod accounting;
+mod immediate;
 mod listing;
 mod partitions;
 mod programs;

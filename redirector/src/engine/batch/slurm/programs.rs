@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{
-    accounting, listing, partitions,
+    accounting,
+    immediate::Immediate,
+    listing, partitions,
     record::{Record, marked},
     refusal,
     submission::{arguments, id},
@@ -31,6 +33,7 @@ const ADVICE: &str = "install Slurm's client programs here (Debian: slurm-client
 /// `sbatch`, `squeue`, `scancel` and `sacct`.
 pub struct Programs {
     tools: Tools,
+    immediate: Immediate,
     /// Nobody keeps accounts: sacct need not be asked again.
     without_accounts: AtomicBool,
 }
@@ -41,10 +44,17 @@ impl Programs {
         let mut variables = pool.engine_env.clone();
         // Seconds since 1970, whatever the site's time zone is.
         variables.insert("SLURM_TIME_FORMAT".into(), Some("%s".into()));
-        Self { tools: Tools::new(&variables, ADVICE), without_accounts: AtomicBool::new(false) }
+        Self {
+            tools: Tools::new(&variables, ADVICE),
+            immediate: Immediate::new(),
+            without_accounts: AtomicBool::new(false),
+        }
     }
 
     async fn submit(&self, request: &Request) -> Result<EngineJobId, Refusal> {
+        if let Some(id) = self.immediate.start(&self.tools, request).await? {
+            return Ok(id);
+        }
         let said = self.tools.run_with("sbatch", arguments(request), &request.script, &RETRIES);
         let said = said.await?;
         match id(&said.stdout) {
@@ -116,7 +126,8 @@ impl Programs {
             let ended = |status: &Status| matches!(status, Status::Ended(_));
             // Accounts lag: there a job may run that slurmctld does not have any more.
             let status = of_accounts.filter(ended).or_else(|| listed.get(id).map(Record::status));
-            (id.clone(), status.unwrap_or(Status::Forgotten))
+            let status = status.unwrap_or(Status::Forgotten);
+            (id.clone(), self.immediate.judge(id, status))
         };
         Ok(jobs.iter().map(state).collect())
     }

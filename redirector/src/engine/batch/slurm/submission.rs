@@ -6,15 +6,22 @@ use crate::{engine::batch::Request, model::Text};
 
 /// The arguments of sbatch for `request`, whose script goes to its standard input.
 pub(super) fn arguments(request: &Request) -> Vec<OsString> {
+    let mut all: Vec<OsString> = ["--parsable", "--no-requeue"].map(OsString::from).into();
+    all.append(&mut of_allocation(request));
+    all.push(with_bytes("--chdir=", request.directory.as_os_str().as_bytes()));
+    all.push(with_bytes("--output=", &file_name_pattern(&request.output)));
+    all.extend(request.options.arguments.iter().map(OsString::from));
+    all
+}
+
+/// What sbatch and salloc are told alike.
+pub(super) fn of_allocation(request: &Request) -> Vec<OsString> {
     let mut words: Vec<OsString> = Vec::new();
     let mut option = |name: &str, value: &[u8]| {
-        let word = [b"--", name.as_bytes(), b"=", value].concat();
-        words.push(Text(word).as_path().into());
+        words.push(with_bytes(&format!("--{name}="), value));
     };
     option("job-name", request.safe_name("").as_bytes());
     option("comment", request.mark.to_string().as_bytes());
-    option("chdir", request.directory.as_os_str().as_bytes());
-    option("output", &file_name_pattern(&request.output));
     option("nodes", b"1");
     option("ntasks", b"1");
     option("cpus-per-task", request.cpus.to_string().as_bytes());
@@ -39,13 +46,15 @@ pub(super) fn arguments(request: &Request) -> Vec<OsString> {
             option(name, value.as_bytes());
         }
     }
-    let mut all: Vec<OsString> = ["--parsable", "--no-requeue"].map(OsString::from).into();
-    all.append(&mut words);
     if options.exclusive == Some(true) {
-        all.push("--exclusive".into());
+        words.push("--exclusive".into());
     }
-    all.extend(options.arguments.iter().map(OsString::from));
-    all
+    words
+}
+
+/// One word: an option and its value, which need not be UTF-8.
+pub(super) fn with_bytes(option: &str, value: &[u8]) -> OsString {
+    Text([option.as_bytes(), value].concat()).as_path().into()
 }
 
 /// The graphics processors and whatever else is generic.
@@ -102,8 +111,6 @@ mod tests {
                 "--no-requeue",
                 "--job-name=run.rule",
                 "--comment=redirector/g1/7",
-                "--chdir=/tmp",
-                "--output=/tmp/50%%/out",
                 "--nodes=1",
                 "--ntasks=1",
                 "--cpus-per-task=4",
@@ -112,6 +119,8 @@ mod tests {
                 "--gres=gpu:2,tmp:10",
                 "--partition=long",
                 "--exclusive",
+                "--chdir=/tmp",
+                "--output=/tmp/50%%/out",
                 "--nice=100"
             ]
         );

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::batch::EngineJobId,
-    model::{Amount, JobId, NodeName, Resources},
+    model::{Amount, EngineOptions, JobId, NodeName, Resources},
 };
 
 /// What an allocation, or a job of a pool, takes of an engine.
@@ -41,6 +41,8 @@ pub(in crate::gateway::core) struct Ask {
     pub name: String,
     pub resources: Resources,
     pub time_limit: Option<Duration>,
+    /// Those of its rule.
+    pub options: EngineOptions,
 }
 
 /// What has to be known of an allocation by the next gateway.
@@ -53,6 +55,9 @@ pub(in crate::gateway::core) struct Claim {
     /// The only job that runs there; `None`: many do.
     pub job: Option<JobId>,
     pub size: Size,
+    /// What the rule of its only job asks for, over what the pool does.
+    #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
+    pub options: EngineOptions,
     /// What the engine calls it, once it has taken it.
     pub id: Option<EngineJobId>,
 }

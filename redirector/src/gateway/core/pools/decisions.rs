@@ -9,11 +9,12 @@ use std::{
 use super::{
     allocation::{Allocation, Claim, Size, Stage},
     demand::blocks,
+    lists::once_for_each_job,
     machine::{Machine, Order},
 };
 use crate::{
     config::{Pool, PoolMode},
-    model::{Amount, JobId, NodeName, Resources},
+    model::{Amount, EngineOptions, JobId, NodeName, Resources},
 };
 
 /// An allocation that was told to leave and is still there after this long is stopped.
@@ -36,7 +37,7 @@ impl Machine {
         for name in self.pools.keys().cloned().collect::<Vec<_>>() {
             self.ask_for_more(&name, now);
         }
-        std::mem::take(&mut self.orders)
+        once_for_each_job(std::mem::take(&mut self.orders))
     }
 
     /// Asks for what the engine did not take: the oldest first, so that none is overtaken for ever, and
@@ -147,8 +148,9 @@ impl Machine {
             PoolMode::PerJob => {
                 for job in std::mem::take(&mut demand.unserved) {
                     let Some(ask) = self.jobs.get(&job).map(|wish| &wish.ask) else { continue };
-                    let (size, name) = (Size::of_job(ask, pool.walltime), ask.name.clone());
-                    let node = self.submit(&pool, &name, Some(job), size);
+                    let size = Size::of_job(ask, pool.walltime);
+                    let (name, options) = (ask.name.clone(), ask.options.clone());
+                    let node = self.submit(&pool, &name, Some(job), size, options);
                     if let Some(wish) = self.jobs.get_mut(&job) {
                         wish.own = Some(node);
                     }
@@ -175,19 +177,26 @@ impl Machine {
                         others: Resources::NONE,
                         walltime: Some(pilot.walltime),
                     };
-                    self.submit(&pool, "pilot", None, size);
+                    self.submit(&pool, "pilot", None, size, EngineOptions::default());
                     (all, usable) = (all + 1, usable + 1);
                 }
             }
         }
     }
 
-    fn submit(&mut self, pool: &Pool, name: &str, job: Option<JobId>, size: Size) -> NodeName {
+    fn submit(
+        &mut self,
+        pool: &Pool,
+        name: &str,
+        job: Option<JobId>,
+        size: Size,
+        options: EngineOptions,
+    ) -> NodeName {
         self.last += 1;
         let node = NodeName(format!("{}-{}", pool.name, self.last));
         let name = format!("{node}.{name}");
-        let claim =
-            Claim { node: node.clone(), pool: pool.name.clone(), name, job, size, id: None };
+        let pool = pool.name.clone();
+        let claim = Claim { node: node.clone(), pool, name, job, size, options, id: None };
         self.allocations.insert(node.clone(), Allocation::new(claim.clone()));
         self.orders.push(Order::Submit(claim));
         node

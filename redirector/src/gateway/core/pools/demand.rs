@@ -47,6 +47,9 @@ impl Demand {
 
 /// Why a job never gets a node of a pool, if so.
 pub(super) fn never(pool: &Pool, ask: &Ask) -> Option<String> {
+    if let Some(reason) = pool.why_not(&ask.options) {
+        return Some(reason);
+    }
     let PoolMode::Pilot(pilot) = &pool.mode else { return None };
     let most = Resources {
         cpus: Amount::whole(pilot.cpus.into()),

@@ -36,7 +36,7 @@ const MOST_FAILURES: u32 = 3;
 #[derive(Debug)]
 pub(super) enum Happened {
     /// A job waits for a node of its pool.
-    Queued { job: JobId, ask: Ask },
+    Queued { job: JobId, ask: Box<Ask> },
     /// A job runs on a node of its pool.
     Started { job: JobId, node: NodeName },
     /// A job needs nothing of its pool any more, or its attempt has ended.
@@ -141,7 +141,7 @@ impl Machine {
         let own = wish.and_then(|wish| wish.own.as_ref());
         let is_for_it = |it: &&Allocation| {
             it.claim.pool == pool
-                && it.claim.job.is_none_or(|only| only == job)
+                && it.claim.job.is_none_or(|only| only == job && !it.is_spent)
                 && !it.is_leaving()
                 && !it.is_draining
                 && it.has_time_for(limit, now)
@@ -176,7 +176,7 @@ impl Machine {
 
     pub(super) fn note(&mut self, happened: Happened, now: Instant) {
         match happened {
-            Happened::Queued { job, ask } => self.queued(job, ask),
+            Happened::Queued { job, ask } => self.queued(job, *ask),
             Happened::Started { job, node } => self.started(job, &node),
             Happened::Ended { job } => self.ended(job),
             Happened::Submitted { node, result } => self.submitted(&node, result, now),
@@ -219,6 +219,9 @@ impl Machine {
         }
         for allocation in self.allocations.values_mut() {
             allocation.jobs.remove(&job);
+            // It began with another pool of its list when there was another gateway.
+            allocation.is_spent |=
+                allocation.claim.job == Some(job) && allocation.claim.pool != ask.pool;
         }
         demand.waiting.insert(job);
         add(&mut demand.load, &ask.resources);
@@ -280,7 +283,6 @@ impl Machine {
             }
             Err(Refusal::Permanent(reason)) => {
                 demand.pause_until = Some(now + demand.pool.interval * 6);
-                let reason = format!("pool '{}' gives it no node: {reason}", demand.pool.name);
                 let own = allocation.claim.job;
                 let jobs = own.map_or_else(|| demand.waiting.clone(), |own| BTreeSet::from([own]));
                 let waiting = jobs.intersection(&demand.waiting);
@@ -288,6 +290,7 @@ impl Machine {
                     let outcome = Outcome::Refused { reason: reason.clone() };
                     self.orders.push(Order::Conclude(*job, outcome));
                 }
+                let reason = format!("pool '{}' gives no node: {reason}", demand.pool.name);
                 tracing::warn!(target: "node", %node, "{reason}");
                 self.forget(node, reason);
             }
@@ -335,19 +338,22 @@ impl Machine {
         let Some(demand) = self.pools.get_mut(&allocation.claim.pool) else { return };
         let engine = demand.pool.engine.word();
         let id = allocation.claim.id.as_ref().map_or_else(String::new, ToString::to_string);
-        let is_own_doing = allocation.is_leaving() || allocation.has_joined;
+        let is_own_doing = allocation.is_leaving() || allocation.has_joined || allocation.is_spent;
         let words = allocation.last_words.as_ref().filter(|_| !is_own_doing);
         let words = words.map_or_else(String::new, |words| format!("; it said: {words}"));
         let reason = format!("the allocation ({engine} job {id}) {end}{words}");
-        let own = allocation.claim.job.filter(|job| demand.waiting.contains(job));
+        // One that is spent is followed by another one already, or its job waits elsewhere.
+        let own = allocation.claim.job.filter(|_| !allocation.is_spent);
+        let own = own.filter(|job| demand.waiting.contains(job));
         let is_used = !allocation.jobs.is_empty();
         let judged = is_used.then(|| Order::Judge(allocation.claim.clone(), end.clone()));
         if !is_own_doing {
             demand.failures += 1;
             demand.pause_until = Some(now + demand.pool.interval * 6);
         }
-        let is_worth_another = matches!(end, End::NodeFailure | End::Preempted | End::Requeued)
-            && demand.failures < MOST_FAILURES;
+        let says_nothing_of_others =
+            matches!(end, End::NodeFailure | End::Preempted | End::Requeued | End::NotBegun(_));
+        let is_worth_another = says_nothing_of_others && demand.failures < MOST_FAILURES;
         match own {
             Some(job) if is_own_doing || is_worth_another => drop(demand.unserved.insert(job)),
             Some(job) => {

@@ -22,6 +22,7 @@ mod demand;
 mod doubts;
 mod engines;
 mod kept;
+mod lists;
 mod machine;
 mod orders;
 mod start;
@@ -34,10 +35,12 @@ mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
 pub(in crate::gateway) use self::engines::Answer;
+pub(super) use self::lists::{Next, Refused};
 use self::{
     allocation::Ask,
     engines::Engines,
@@ -79,6 +82,32 @@ impl Core {
         self.pools.as_ref().is_some_and(|pools| pools.asked_by(need).is_some())
     }
 
+    /// Whether a job cannot just run here, because it names a pool of the configuration, or several
+    /// of which one may be.
+    pub(super) fn may_need_pool(&self, need: &Need) -> bool {
+        self.pools.is_some() && need.has_list() || self.has_pool(need)
+    }
+
+    /// Why none of the nodes that are here anyway stands in for the pool of a list whose turn it
+    /// is, if that has to be said.
+    pub(super) fn why_not_this_pool(&self, need: &Need) -> Option<String> {
+        let pool = need.pool().filter(|_| need.has_list())?;
+        if need.is_bound {
+            return Some("what comes out of it can only run on the gateway's node".to_owned());
+        }
+        let has_tag = |tags: &[String]| tags.contains(pool);
+        let mut nodes = self.fleet.all().map(|(_, node)| node);
+        let is_tag = nodes.any(|node| match &node.host {
+            Some(remote) => has_tag(&remote.host.tags),
+            None => node.facts.as_ref().is_some_and(|facts| has_tag(&facts.tags)),
+        });
+        (!is_tag).then(|| {
+            "redirector.toml has no pool of this name that is enabled, and no node has it among its \
+             tags"
+                .to_owned()
+        })
+    }
+
     fn note(&mut self, happened: Happened) {
         if let Some(pools) = &mut self.pools {
             pools.machine.note(happened, Instant::now());
@@ -86,13 +115,18 @@ impl Core {
     }
 
     /// A job is queued: it may be one that needs a node of a pool.
-    pub(super) fn wish_for_node(&mut self, job: JobId) {
-        let (Some(pools), Some(live)) = (&self.pools, self.live.get(&job)) else { return };
-        let Some(need) = &live.need else { return };
-        let Some(pool) = pools.asked_by(need) else { return };
+    /// `Break`: that is not so any more, because its pool refuses all.
+    pub(super) fn wish_for_node(&mut self, job: JobId) -> ControlFlow<()> {
+        let asked = || {
+            let (pools, live) = (self.pools.as_ref()?, self.live.get(&job)?);
+            let need = live.need.as_ref()?;
+            Some((pools, live, need, pools.asked_by(need)?))
+        };
+        let Some((pools, live, need, pool)) = asked() else { return ControlFlow::Continue(()) };
         if let Some(trouble) = pools.troubles.get(pool) {
-            let reason = format!("pool '{pool}' cannot be used: {trouble}");
-            return self.conclude_unplaced(job, Outcome::Refused { reason });
+            let reason = format!("it cannot be used: {trouble}");
+            self.conclude_unplaced(job, Outcome::Refused { reason });
+            return ControlFlow::Break(());
         }
         let program = need.program.as_bytes();
         let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or(program);
@@ -101,8 +135,10 @@ impl Core {
             name: String::from_utf8_lossy(name).into_owned(),
             resources: live.request.resources.clone(),
             time_limit: live.request.time_limit.map(Duration::from_millis),
+            options: need.placement.options.clone(),
         };
-        self.note(Happened::Queued { job, ask });
+        self.note(Happened::Queued { job, ask: Box::new(ask) });
+        ControlFlow::Continue(())
     }
 
     /// A job has begun on a node, which may be an allocation.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{
     allocation::{Claim, pool_of},
+    lists::Next,
     machine::{Happened, Order},
     start::host,
 };
@@ -44,10 +45,19 @@ impl Core {
         }
     }
 
-    /// Ends a job that will get no node.
-    pub(super) fn conclude_unplaced(&mut self, job: JobId, outcome: Outcome) {
-        if self.live.get(&job).is_none_or(|live| live.state != State::Queued) {
-            return;
+    /// Ends a job that will get no node of its pool, unless its list has another one.
+    pub(super) fn conclude_unplaced(&mut self, job: JobId, mut outcome: Outcome) {
+        let queued = self.live.get(&job).filter(|live| live.state == State::Queued);
+        let Some(need) = queued.map(|live| live.need.clone()) else { return };
+        if let Outcome::Refused { reason } = &mut outcome {
+            let alone = need.filter(|need| !need.has_list());
+            if let Some(pool) = alone.as_ref().and_then(|need| need.choice()) {
+                *reason = format!("{pool} gives it no node: {reason}");
+            }
+            match self.refused_by_pool(job, std::mem::take(reason)) {
+                Next::Moved => return,
+                Next::Refused(by_all) => *reason = by_all,
+            }
         }
         let reason = outcome.reason().unwrap_or_default();
         self.say(

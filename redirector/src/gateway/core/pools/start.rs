@@ -98,8 +98,7 @@ impl Pools {
 
     /// The pool whose nodes a job has to have.
     pub(super) fn asked_by<'a>(&self, need: &'a Need) -> Option<&'a str> {
-        let placement = &need.placement;
-        let pool = placement.pool.as_deref().filter(|_| placement.host.is_none())?;
+        let pool = need.pool().filter(|_| need.placement.host.is_none())?;
         (!need.is_bound && self.machine.pool(pool).is_some()).then_some(pool)
     }
 
@@ -181,10 +180,11 @@ impl Pools {
             mem: claim.size.mem,
             walltime: claim.size.walltime,
             gpus: claim.size.gpus,
+            immediate: pool.immediate && claim.job.is_some(),
             directory: engines::path(&there(setup.state.path().to_owned())),
             script,
             output: engines::path(&there(self.kept.log(&claim.node))),
-            options: pool.options.clone(),
+            options: pool.options.with(&claim.options),
         })
     }
 }

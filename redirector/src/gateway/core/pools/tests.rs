@@ -1,6 +1,7 @@
 //! Situations of pools, and what follows from each.
 
 mod doubts;
+mod lists;
 
 use std::{
     sync::Arc,
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     config::{Engine, Pilot, Pool, PoolMode},
     engine::batch::{End, EngineJobId, Refusal, Status},
-    model::{Amount, JobId, NodeName, Outcome, Resources},
+    model::{Amount, EngineOptions, JobId, NodeName, Outcome, Resources},
 };
 
 /// A machine, its clock, and what it has ordered.
@@ -79,8 +80,9 @@ impl Situation {
 
     fn queue_limited(&mut self, job: u64, cpus: u64, time_limit: Option<Duration>) -> Vec<String> {
         let resources = Resources::new(Amount::whole(cpus), 0);
-        let ask = Ask { pool: "p".to_owned(), name: "job".to_owned(), resources, time_limit };
-        self.after(Happened::Queued { job: JobId(job), ask })
+        let (pool, name, options) = ("p".to_owned(), "job".to_owned(), EngineOptions::default());
+        let ask = Ask { pool, name, resources, time_limit, options };
+        self.after(Happened::Queued { job: JobId(job), ask: Box::new(ask) })
     }
 
     fn taken(&mut self, node: &str) -> Vec<String> {

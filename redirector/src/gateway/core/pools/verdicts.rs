@@ -28,7 +28,7 @@ pub(super) fn verdict(end: &End, known: Circumstances<'_>) -> Option<Outcome> {
         End::Cancelled { .. } => Outcome::Cancelled { reason: reason() },
         End::NodeFailure | End::Preempted | End::Requeued => Outcome::Lost { reason: reason() },
         // By itself, or in a way that says nothing of what ran there.
-        End::Done(_) | End::Signal(_) | End::Failed(_) => return None,
+        End::Done(_) | End::Signal(_) | End::Failed(_) | End::NotBegun(_) => return None,
     })
 }
 
