@@ -34,6 +34,8 @@ pub(super) struct Running {
     pub is_abandoned: bool,
     /// The most that it may have, if the agent itself has to see to that, in bytes.
     pub watched_limit: Option<u64>,
+    /// The latest signal that it was sent by whoever waits for it.
+    pub passed_on: Option<i32>,
 }
 
 /// An attempt that its shepherd starts by itself when those before it have ended.
@@ -160,6 +162,7 @@ impl Attempts {
         let mut is_abandoned = false;
         if let Some(running) = self.running(attempt) {
             ended.usage.max_rss = ended.usage.max_rss.max(running.peak);
+            ended.passed_on = running.passed_on;
             is_abandoned = running.is_abandoned;
             self.running -= 1;
         }

@@ -298,4 +298,7 @@ pub struct Ended {
     /// The attempt that was started in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub followed_by: Option<AttemptId>,
+    /// The latest signal that it was sent by whoever waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_on: Option<i32>,
 }

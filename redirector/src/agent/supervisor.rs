@@ -276,7 +276,9 @@ impl Supervisor {
                 .map_err(|error| format!("cannot start a process to watch over it: {error}"))?,
         };
         let is_abandoned = false;
-        let running = Running { shepherd, token, peak: 0, is_nested, is_abandoned, watched_limit };
+        let (peak, passed_on) = (0, None);
+        let running =
+            Running { shepherd, token, peak, is_nested, is_abandoned, watched_limit, passed_on };
         if before.is_some() {
             self.attempts.promise(attempt, running);
             return Ok(());
@@ -336,7 +338,8 @@ impl Supervisor {
                 Vec::new()
             }
             Event::Signal(attempt, Signal { signal, to_group }) => {
-                if let Some(running) = self.attempts.running(attempt) {
+                if let Some(running) = self.attempts.running_mut(attempt) {
+                    running.passed_on = Some(signal);
                     let task = Task::Signal { attempt, signal, to_group };
                     self.shepherds.tell(running.shepherd, task);
                 }
@@ -454,7 +457,7 @@ impl Supervisor {
 
 fn lost(attempt: AttemptId, reason: String) -> Ended {
     let (outcome, usage, now) = (Outcome::Lost { reason }, Usage::default(), Timestamp::now());
-    Ended { attempt, outcome, usage, started: now, at: now, followed_by: None }
+    Ended { attempt, outcome, usage, started: now, at: now, followed_by: None, passed_on: None }
 }
 
 fn token(assignment: &Assignment, environment: &[Text]) -> Option<String> {

@@ -12,6 +12,7 @@
 use std::io::{self, Write};
 
 use super::{
+    about::About,
     dry_run,
     job::{self, Client},
     link::Link,
@@ -96,29 +97,26 @@ pub(super) fn submit(
         invocation.set(name, value.as_bytes());
     }
     submission.environment = invocation.environment_texts();
-    let name = file_name(invocation.program.as_bytes());
+    let about = About::new(file_name(invocation.program.as_bytes()), &submission.spec);
     let state = match StateDirectory::locate() {
         Ok(state) => state,
-        Err(error) => not_accepted(&invocation, None, &name, &error.to_string()),
+        Err(error) => not_accepted(&invocation, None, &about, &error.to_string()),
     };
     let catcher = match Catcher::start() {
         Ok(catcher) => catcher,
         Err(error) => {
-            not_accepted(&invocation, None, &name, &format!("cannot catch signals: {error}"))
+            not_accepted(&invocation, None, &about, &format!("cannot catch signals: {error}"))
         }
     };
-    let (kind, may_be_retried) = (submission.spec.kind, !submission.spec.retries.is_none());
     let pipes = submission.pipes.clone();
     let scratch = state.path().to_owned();
     let beginning = job::beginning_elsewhere(&submission, &invocation, &additions);
     let submission = ClientMessage::Submit(Box::new(submission));
     match Link::submit(state, catcher, submission, beginning, pipes) {
-        Ok(link) => {
-            Client::new(link, invocation, additions, kind, may_be_retried, scratch, watcher).run()
-        }
+        Ok(link) => Client::new(link, invocation, additions, about, scratch, watcher).run(),
         Err(failed) => {
             let (error, catcher) = *failed;
-            not_accepted(&invocation, Some(&catcher), &name, &error.to_string())
+            not_accepted(&invocation, Some(&catcher), &about, &error.to_string())
         }
     }
 }
@@ -132,15 +130,16 @@ pub fn say(line: &str) {
 pub(super) fn not_accepted(
     invocation: &Invocation,
     catcher: Option<&Catcher>,
-    name: &str,
+    about: &About,
     reason: &str,
 ) -> ! {
-    match Settings::load().on_failure {
-        OnFailure::Fail => {
-            say(&format!("'{name}' was not run: {reason} (on_failure = \"fail\")"));
+    let name = &about.name;
+    match about.without_gateway(Settings::load().on_failure) {
+        (OnFailure::Fail, why) => {
+            say(&format!("'{name}' was not run: {reason} ({why})"));
             ending::exit(ending::SYSTEM_FAILURE)
         }
-        OnFailure::RunHere => {
+        (OnFailure::RunHere, _) => {
             say(&format!("running '{name}' here, not as a job: {reason}"));
             if let Some(catcher) = catcher {
                 catcher.stop();

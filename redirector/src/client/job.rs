@@ -9,6 +9,7 @@
 use std::{io, path::PathBuf};
 
 use super::{
+    about::About,
     exec::{Additions, not_accepted, say},
     foreground::follow,
     group::Group,
@@ -25,7 +26,7 @@ use crate::{
         process::{Command, CpuSet, Process},
         signals::bit,
     },
-    model::{JobId, Kind, NodeName, Outcome, Placement, Usage, file_name},
+    model::{JobId, Kind, NodeName, Outcome, Placement, Usage},
     node::before,
     preload,
     protocol::{Beginning, GatewayMessage, Grant, Stage, Submission},
@@ -44,9 +45,7 @@ pub(super) struct Client {
     link: Link,
     invocation: Invocation,
     additions: Additions,
-    kind: Kind,
-    may_be_retried: bool,
-    name: String,
+    about: About,
     /// Where a core file of this process may be left.
     scratch: PathBuf,
     token: String,
@@ -54,28 +53,16 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// For the job that `link` has submitted, which is tried once or `may_be_retried`.
+    /// For the job that `link` has submitted.
     pub(super) fn new(
         link: Link,
         invocation: Invocation,
         additions: Additions,
-        kind: Kind,
-        may_be_retried: bool,
+        about: About,
         scratch: PathBuf,
         watcher: Watcher,
     ) -> Self {
-        let name = file_name(invocation.program.as_bytes());
-        Self {
-            link,
-            invocation,
-            additions,
-            kind,
-            may_be_retried,
-            name,
-            scratch,
-            token: String::new(),
-            watcher,
-        }
+        Self { link, invocation, additions, about, scratch, token: String::new(), watcher }
     }
 
     /// Runs the command when it is granted, as often as it is, and ends like it.
@@ -85,7 +72,7 @@ impl Client {
             self.link.group.watch();
             let (job, node, grant) = self.wait_for_grant();
             self.prepare_environment(job, &grant);
-            let streams = self.may_be_retried.then(Streams::note);
+            let streams = self.about.may_be_retried.then(Streams::note);
             self.link.stage = Stage::Running;
             let answer = match node {
                 None => self.run_here(job, &grant),
@@ -101,7 +88,7 @@ impl Client {
                     if let Some(streams) = streams {
                         streams.put_back();
                     }
-                    say(&format!("job {job} ('{}') is tried again: {reason}", self.name));
+                    say(&format!("job {job} ('{}') is tried again: {reason}", self.about.name));
                     self.link.wait_again();
                     self.link.group = Group::default();
                 }
@@ -120,7 +107,7 @@ impl Client {
             job,
             attempt: grant.attempt,
             node,
-            name: &self.name,
+            about: &self.about,
             token: &self.token,
             invocation: &self.invocation,
         };
@@ -128,7 +115,8 @@ impl Client {
             remote::End::Over(outcome) => Answer::Over(outcome),
             remote::End::Retry(reason) => Answer::Retry(reason),
             remote::End::Unknown(reason) => {
-                let remote::Placement { node, name, .. } = placement;
+                let remote::Placement { node, about, .. } = placement;
+                let name = &about.name;
                 say(&format!("nobody can tell how job {job} ('{name}') on {node} ends: {reason}"));
                 ending::exit(ending::SYSTEM_FAILURE)
             }
@@ -158,11 +146,11 @@ impl Client {
                     }
                 }
                 Event::Message(GatewayMessage::Refused { reason }) => {
-                    say(&format!("{} cannot run: {reason}", self.label()));
+                    say(&self.about.refusal(self.link.job(), &reason));
                     ending::exit(ending::SYSTEM_FAILURE);
                 }
                 Event::Message(GatewayMessage::Signal { reason, .. }) => {
-                    say(&format!("'{}' did not run: {reason}", self.name));
+                    say(&format!("{} did not run: {reason}", self.label()));
                     ending::end_like(&Outcome::Cancelled { reason }, &self.scratch);
                 }
                 Event::Message(GatewayMessage::Warning { text }) => say(&text),
@@ -183,7 +171,7 @@ impl Client {
                     not_accepted(
                         &self.invocation,
                         Some(self.link.catcher()),
-                        &self.name,
+                        &self.about,
                         &error.to_string(),
                     )
                 }
@@ -203,7 +191,7 @@ impl Client {
     /// the job's own number and token, and what tells it what it was given.
     fn prepare_environment(&mut self, job: JobId, grant: &Grant) {
         let invocation = &mut self.invocation;
-        leave_the_run(invocation, self.kind);
+        leave_the_run(invocation, self.about.kind);
         invocation.set("REDIRECTOR_JOB", job.to_string().as_bytes());
         invocation.set("REDIRECTOR_TOKEN", self.token.as_bytes());
         let rule = &self.additions.variables;
@@ -219,14 +207,14 @@ impl Client {
             }
             invocation.set(name, value.as_bytes());
         }
-        if self.additions.threads && self.kind == Kind::Command {
+        if self.additions.threads && self.about.kind == Kind::Command {
             threads::set(invocation, grant.resources.cpus);
         }
     }
 
     fn run_command(&mut self, job: JobId, grant: &Grant) -> (Outcome, Usage) {
         // What a whole pipeline starts would be kept to the same cpus.
-        let cpus = if self.kind == Kind::Command { CpuSet::own(&grant.cpus) } else { None };
+        let cpus = if self.about.kind == Kind::Command { CpuSet::own(&grant.cpus) } else { None };
         let mut told = String::new();
         let command = Command {
             program: &self.invocation.program,
@@ -264,7 +252,7 @@ impl Client {
                 }
                 Event::Message(GatewayMessage::Signal { signal, reason }) => {
                     if told != reason {
-                        say(&format!("job {job} ('{}') is being ended: {reason}", self.name));
+                        say(&format!("job {job} ('{}') is being ended: {reason}", self.about.name));
                         told = reason;
                     }
                     process.signal(signal);
@@ -290,7 +278,7 @@ impl Client {
         let not_journalled = |reason: &str| {
             say(&format!(
                 "the outcome {outcome} of job {job} ('{}') is not journalled: {reason}",
-                self.name
+                self.about.name
             ));
             Answer::Over(outcome.clone())
         };
@@ -315,10 +303,7 @@ impl Client {
     }
 
     fn label(&self) -> String {
-        self.link.job().map_or_else(
-            || format!("'{}'", self.name),
-            |job| format!("job {job} ('{}')", self.name),
-        )
+        self.about.label(self.link.job())
     }
 }
 

@@ -14,6 +14,7 @@ use nix::{
 };
 
 use super::{
+    deaths::Deaths,
     group::{Group, Received},
     settings::Settings,
     start_gateway::{self, ensure_gateway},
@@ -39,7 +40,24 @@ pub(super) enum Error {
     /// It listens, but does not talk.
     #[error(transparent)]
     Wire(#[from] wire::Error),
+    /// Each that was started was gone at once.
+    #[error(
+        "{count} gateways in a row were gone as soon as they ran ({cause}); their log is {log}; {WHERE_ALLOWED}"
+    )]
+    Ended {
+        /// How many.
+        count: u32,
+        /// What became of the latest one.
+        cause: Box<Self>,
+        /// Where they log.
+        log: String,
+    },
 }
+
+/// What to do where programs do not live for long.
+const WHERE_ALLOWED: &str = "if this computer ends programs in the background, keep 'redirector serve' running where \
+                             it may stay (in a terminal or a service of its own, with the same \
+                             REDIRECTOR_STATE_DIR), or start all of this in a batch job";
 
 /// What a client waits for.
 pub(super) enum Event {
@@ -82,6 +100,7 @@ pub(super) struct Link {
     /// Said again when the client comes back, until it was answered.
     report: Option<ClientMessage>,
     lost: Option<Lost>,
+    deaths: Deaths,
     fate: Fate,
 }
 
@@ -130,6 +149,7 @@ impl Link {
                 beginning,
                 report: None,
                 lost: None,
+                deaths: Deaths::none(Instant::now()),
                 fate: Fate::Live,
             }),
             Err(error) => Err(Box::new((error, catcher))),
@@ -228,8 +248,12 @@ impl Link {
                     unanswered += 1;
                     match open(&self.state, &first(&self.submission, self.beginning.as_ref())) {
                         Ok(lease) => self.lease = Some(lease),
+                        Err(ended @ Error::Ended { .. }) => return Event::NotAccepted(ended),
                         Err(_) => return Event::NotAccepted(error.into()),
                     }
+                }
+                Some(Err(error @ wire::Error::Connection(_))) => {
+                    return Event::NotAccepted(ended(&self.state, unanswered, error.into()));
                 }
                 Some(Err(error)) => return Event::NotAccepted(error.into()),
             }
@@ -279,10 +303,15 @@ impl Link {
     fn lose(&mut self, error: Error) {
         self.lease = None;
         let now = Instant::now();
-        match &mut self.lost {
-            Some(lost) => lost.error = error,
-            None => self.lost = Some(Lost { since: now, next_attempt: now, error }),
+        if let Some(lost) = &mut self.lost {
+            lost.error = error;
+            return;
         }
+        let error = match self.deaths.lost(now) {
+            Some(count) => ended(&self.state, count, error),
+            None => error,
+        };
+        self.lost = Some(Lost { since: now, next_attempt: now, error });
     }
 
     fn give_up(&mut self, error: Error) -> Event {
@@ -293,6 +322,10 @@ impl Link {
 
     fn reconnect_if_due(&mut self) -> Option<Event> {
         let lost = self.lost.as_mut()?;
+        if matches!(lost.error, Error::Ended { .. }) {
+            let lost = self.lost.take()?;
+            return Some(self.give_up(lost.error));
+        }
         if Instant::now() < lost.next_attempt {
             return None;
         }
@@ -304,6 +337,7 @@ impl Link {
                 let mut news = self.beginning.iter().chain(&self.report);
                 let said = news.try_for_each(|message| lease.send(message));
                 self.lost = None;
+                self.deaths.found(Instant::now());
                 match said {
                     Ok(()) => self.lease = Some(lease),
                     Err(error) => self.lose(error.into()),
@@ -330,17 +364,28 @@ fn first<'a>(
     [submission].into_iter().chain(beginning).collect()
 }
 
+fn ended(state: &StateDirectory, count: u32, cause: Error) -> Error {
+    let log = state.log().display().to_string();
+    Error::Ended { count, cause: Box::new(cause), log }
+}
+
 /// Connects and says `first`; if nobody listens, starts a gateway before. More than
 /// once, because a gateway may leave just when it is found.
 fn open(state: &StateDirectory, first: &[&ClientMessage]) -> Result<Lease, Error> {
     let mut attempt = 1;
     loop {
         match Lease::open(&state.socket(), first) {
-            Err(wire::Error::Connection(_)) if attempt < ATTEMPTS => {
+            Err(error @ wire::Error::Connection(_)) if attempt == ATTEMPTS => {
+                return Err(ended(state, attempt, error.into()));
+            }
+            Err(wire::Error::Connection(_)) => {
                 attempt += 1;
                 match ensure_gateway(state) {
                     // Killed at its start; the next one may live longer.
                     Err(start_gateway::Error::Vanished { .. }) if attempt < ATTEMPTS => {}
+                    Err(error @ start_gateway::Error::Vanished { .. }) => {
+                        return Err(ended(state, attempt, error.into()));
+                    }
                     started => started?,
                 }
             }

@@ -7,8 +7,10 @@
 //! not in the path of a command goes through [`api`]; [`watcher`] has a run shown to a person,
 //! [`submit`] is for jobs that nobody waits for, [`scatter`] for one on each of many hosts.
 
+mod about;
 pub mod api;
 pub mod chunked;
+mod deaths;
 pub mod dry_run;
 pub mod exec;
 mod foreground;

@@ -35,6 +35,7 @@ use self::{
     pump::{Progress, Pump},
 };
 use super::{
+    about::About,
     exec::say,
     link::{Error, Event, Link},
     settings::Settings,
@@ -67,15 +68,16 @@ pub(super) struct Placement<'a> {
     pub job: JobId,
     pub attempt: u32,
     pub node: NodeName,
-    /// The command's name, for the person.
-    pub name: &'a str,
+    /// What the person is told of it.
+    pub about: &'a About,
     pub token: &'a str,
     pub invocation: &'a Invocation,
 }
 
 /// Has the attempt run where it was placed, and waits for its end.
 pub(super) fn run(placement: &Placement, link: &mut Link) -> End {
-    let &Placement { job, attempt, name, invocation, .. } = placement;
+    let &Placement { job, attempt, about, invocation, .. } = placement;
+    let name = &about.name;
     let descriptors = descriptors::gather(invocation.arguments());
     if !link.has_begun() {
         // The command is on its way while the threads start.
@@ -136,7 +138,7 @@ pub(super) fn run(placement: &Placement, link: &mut Link) -> End {
             }
             Event::Message(GatewayMessage::Refused { reason }) => {
                 pump.stop();
-                say(&format!("job {job} ('{name}') cannot run: {reason}"));
+                say(&about.refusal(Some(job), &reason));
                 return End::Over(Outcome::Refused { reason });
             }
             Event::Message(GatewayMessage::Warning { text }) => say(&text),
@@ -200,7 +202,7 @@ fn pass_on(pump: &Pump, signal: i32, to_group: bool) {
 
 /// What is to be made of an attempt whose output is not all there.
 fn output_lost(placement: &Placement, ended: &Outcome, reason: &str) -> Outcome {
-    let Placement { job, name, node, .. } = placement;
+    let Placement { job, about: About { name, .. }, node, .. } = placement;
     let Outcome::Exited { .. } = ended else { return ended.clone() };
     let reason = format!("the last of its output, on {node}, cannot be had: {reason}");
     say(&format!("job {job} ('{name}') had ended with {ended}"));
@@ -209,17 +211,12 @@ fn output_lost(placement: &Placement, ended: &Outcome, reason: &str) -> Outcome 
 
 /// Tells the person about an end that is not the command's own, unless they were `told`.
 fn explain(placement: &Placement, ended: &Outcome, told: &str) {
-    let Placement { job, name, node, .. } = placement;
+    let Placement { job, about: About { name, .. }, node, .. } = placement;
     let is_own = matches!(ended, Outcome::Exited { .. } | Outcome::Signaled { .. });
     if is_own || !told.is_empty() {
         return;
     }
-    let reason = match ended {
-        Outcome::Lost { reason } | Outcome::Cancelled { reason } | Outcome::Refused { reason } => {
-            format!(": {reason}")
-        }
-        _ => String::new(),
-    };
+    let reason = ended.reason().map_or_else(String::new, |reason| format!(": {reason}"));
     say(&format!("job {job} ('{name}') on {node} is {ended}{reason}"));
 }
 

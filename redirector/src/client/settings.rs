@@ -8,8 +8,8 @@ use crate::config::{Config, MODE_VARIABLE, Mode, OnFailure};
 /// What a client does when its gateway fails it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
-    /// When no gateway takes the job.
-    pub on_failure: OnFailure,
+    /// When no gateway takes the job; `None`: nobody has said.
+    pub on_failure: Option<OnFailure>,
     /// How long a client of an accepted job tries to reach its gateway again.
     pub reconnect: Duration,
 }
@@ -23,7 +23,7 @@ impl Settings {
             Config::default()
         });
         Self {
-            on_failure: config.client.on_failure.value,
+            on_failure: config.client.on_failure.said(),
             reconnect: config.client.reconnect.value,
         }
     }

@@ -30,6 +30,11 @@ impl<T> Setting<T> {
         Self { value, origin: "default".to_owned() }
     }
 
+    /// What somebody has set.
+    pub fn said(self) -> Option<T> {
+        (self.origin != "default").then_some(self.value)
+    }
+
     /// Takes `value`, if there is one, as coming from `origin`.
     pub fn override_with(&mut self, value: Option<T>, origin: &str) {
         if let Some(value) = value {

@@ -69,9 +69,9 @@ pub enum Outcome {
     },
     /// It was ended because it took more memory than it had asked for.
     OutOfMemory {
-        /// What it had, in bytes.
+        /// What it had, in bytes; 0: an engine gave it, and does not say how much.
         mem_limit: u64,
-        /// What it had taken when it was ended, in bytes.
+        /// What it had taken when it was ended, in bytes; 0: an engine ended it, and does not say.
         mem_used: u64,
     },
     /// Somebody cancelled the job, or the program that waited for it died.
@@ -119,6 +119,9 @@ impl Outcome {
                 "it ran for as long as it may, {}; a longer time is given by 'time='",
                 format_duration(Duration::from_millis(*time_limit))
             )),
+            Self::OutOfMemory { mem_limit: 0, .. } | Self::OutOfMemory { mem_used: 0, .. } => {
+                Some("it took more memory than it had; more is given by 'mem='".to_owned())
+            }
             Self::OutOfMemory { mem_limit, mem_used } => Some(format!(
                 "it had {} of memory and took {}; more is given by 'mem='",
                 format_bytes(*mem_limit),

@@ -8,15 +8,24 @@ const FIRST: AttemptId = AttemptId { job: JobId(7), number: 1 };
 
 fn running() -> Running {
     let shepherd = ShepherdId::for_test(3);
-    let (token, watched_limit) = (None, None);
+    let (token, watched_limit, passed_on) = (None, None, None);
     let (is_nested, is_abandoned) = (false, false);
-    Running { shepherd, token, peak: 500, is_nested, is_abandoned, watched_limit }
+    Running { shepherd, token, peak: 500, is_nested, is_abandoned, watched_limit, passed_on }
 }
 
 fn ended() -> Ended {
     let (outcome, at) = (Outcome::Exited { exit_code: 0 }, Timestamp(1));
     let usage = Usage { max_rss: 300, ..Usage::default() };
-    Ended { attempt: FIRST, outcome, usage, started: at, at, followed_by: None }
+    Ended { attempt: FIRST, outcome, usage, started: at, at, followed_by: None, passed_on: None }
+}
+
+#[test]
+fn its_end_tells_which_signal_came_from_whoever_waits_for_it() {
+    let mut attempts = Attempts::default();
+    attempts.run(FIRST, running());
+    attempts.running_mut(FIRST).expect("it runs").passed_on = Some(15);
+    attempts.end(Box::new(ended()));
+    assert_eq!(attempts.ended(FIRST).and_then(|ended| ended.passed_on), Some(15));
 }
 
 #[test]

@@ -128,8 +128,8 @@ impl Shepherd {
         });
         let attempt = assignment.attempt;
         let End { outcome, usage, is_all_gone } = end;
-        let (at, followed_by) = (Timestamp::now(), None);
-        (Ended { attempt, outcome, usage, started, at, followed_by }, is_all_gone)
+        let (at, followed_by, passed_on) = (Timestamp::now(), None, None);
+        (Ended { attempt, outcome, usage, started, at, followed_by, passed_on }, is_all_gone)
     }
 
     /// An error is the reason why nobody can tell how the command would have ended.

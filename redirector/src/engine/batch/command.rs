@@ -201,6 +201,7 @@ impl Batch for Command {
                 Some((_, Status::Pending { reason })) => format!("it waits: {reason}"),
                 Some((_, Status::Running { host: Some(host), .. })) => format!("it runs on {host}"),
                 Some((_, Status::Running { host: None, .. })) => "it runs".to_owned(),
+                Some((_, Status::Ending)) => "it is ending".to_owned(),
                 Some((_, Status::Ended(end))) => format!("it {end}"),
                 Some((_, Status::Unknown { reason })) => reason,
                 Some((_, Status::Forgotten)) | None => format!("'status' does not list {job}"),

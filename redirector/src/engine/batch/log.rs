@@ -17,6 +17,26 @@ pub fn out_of_memory(log: &str) -> bool {
     })
 }
 
+/// The memory of an allocation that was ended for it, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What it had.
+    pub used: u64,
+    /// What it was given.
+    pub limit: u64,
+}
+
+impl Memory {
+    /// What the last lines of an allocation's log tell, if they do.
+    pub fn told(log: &str) -> Option<Self> {
+        log.lines().rev().find_map(|line| {
+            let (_, numbers) = line.split_once("exceeded memory limit (")?;
+            let (used, limit) = numbers.split_once(')')?.0.split_once(" > ")?;
+            Some(Self { used: used.parse().ok()?, limit: limit.parse().ok()? })
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +47,9 @@ mod tests {
                     20971520), being killed\n\
                     slurmstepd-n1: error: *** JOB 4 ON n1 CANCELLED AT 2026-11-23T01:49:02 ***\n";
         assert!(out_of_memory(said));
+        let memory = Memory { used: 223_432_704, limit: 20_971_520 };
+        assert_eq!(Memory::told(said), Some(memory));
+        assert_eq!(Memory::told("slurmstepd: error: exceeded memory limit (a > b)"), None);
         assert!(out_of_memory(
             "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=7.batch."
         ));

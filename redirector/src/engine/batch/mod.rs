@@ -36,7 +36,7 @@ mod tools;
 
 use std::{fmt, pin::Pin};
 
-pub use log::out_of_memory;
+pub use log::{Memory, out_of_memory};
 pub use request::{Mark, Request};
 pub use status::{End, Status};
 

@@ -20,6 +20,8 @@ pub enum Status {
         /// Since when.
         started: Option<Timestamp>,
     },
+    /// It is about to end, or has ended, and the engine does not say yet how.
+    Ending,
     /// It does not run any more, or never will.
     Ended(End),
     /// The engine answers, and has no such job. So the job does not run, or will be ended by its

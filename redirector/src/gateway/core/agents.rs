@@ -101,11 +101,15 @@ impl Core {
             let promised = promised.into_iter().collect();
             self.settle_promises(&instance, &predecessors, &known, &promised);
         }
+        let doubted = self.doubted();
         let Some(node) = self.fleet.get_mut(&name) else { return };
         let (mut lost, mut fetching) = (Vec::new(), Vec::new());
         for (&job, live) in &mut self.live {
             let Some(assigned) = live.agent() else { continue };
             if live.state != State::Running || live.node.as_ref() != Some(&name) {
+                continue;
+            }
+            if doubted.contains(&job) {
                 continue;
             }
             let attempt = AttemptId { job, number: live.attempt };
@@ -214,8 +218,7 @@ impl Core {
             *fetching = Fetching::Ended(Box::new(ended));
             return;
         }
-        let Ended { outcome, usage, at, .. } = ended;
-        if is_current {
+        if is_current && let Some(Ended { outcome, usage, at, .. }) = self.doubt(node, ended) {
             self.placed_ended(attempt.job, outcome, Some(usage), at);
         }
         if let Some(Link::Up { link, .. }) = self.fleet.get(node).map(|node| &node.link) {
@@ -300,6 +303,10 @@ impl Core {
         live.ending = Some(ending);
         if self.is_promised(job) {
             return self.call_back(job);
+        }
+        // Nothing runs of it any more.
+        if self.believe(job) {
+            return;
         }
         if is_queued || self.is_in_no_hands(job) {
             self.conclude(job, outcome, None, Timestamp::now());

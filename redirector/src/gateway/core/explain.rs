@@ -82,6 +82,7 @@ impl Core {
                 let node =
                     record.node.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
                 lines.push(format!("it runs{node}{since}"));
+                lines.extend(self.why_doubted(record.id));
                 if matches!(dispatcher, Some(Explanation::Running { lending: true, .. })) {
                     lines.push(
                         "it waits for jobs that it submitted, and has lent them its cpus and memory"

@@ -164,6 +164,9 @@ impl Core {
 
     /// The node on which a job ran is gone.
     pub(super) fn lose_with_node(&mut self, job: JobId) {
+        if self.believe(job) {
+            return;
+        }
         let Some(node) = self.live.get(&job).and_then(|live| live.node.clone()) else { return };
         let problem = self.fleet.get(&node).and_then(|node| node.problem.clone());
         let problem = problem.unwrap_or_else(|| "it was removed".to_owned());

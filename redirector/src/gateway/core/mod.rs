@@ -204,6 +204,7 @@ impl Core {
         };
         core.node_joins(&own);
         core.recover(unfinished)?;
+        core.recall_doubts();
         core.connect_hosts();
         core.commit();
         core.start_housekeeping();

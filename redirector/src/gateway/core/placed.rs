@@ -150,6 +150,10 @@ impl Core {
     }
 
     fn send_assignment(&mut self, job: JobId) -> Result<(), store::Error> {
+        // What has ended is not to be started once more.
+        if self.is_doubted(job) {
+            return Ok(());
+        }
         let after = self.starts_after(job);
         let Some(live) = self.live.get(&job) else { return Ok(()) };
         let Some(name) = live.node.clone() else { return Ok(()) };

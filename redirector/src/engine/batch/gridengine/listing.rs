@@ -43,6 +43,9 @@ impl Listed {
         if is('q') || is('w') {
             return Status::Pending { reason: self.state.clone() };
         }
+        if is('d') {
+            return Status::Ending;
+        }
         let host = self.host();
         if self.queue_state.contains('u') {
             let host = host.unwrap_or_else(|| "its node".to_owned());

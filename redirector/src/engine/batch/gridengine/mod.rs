@@ -180,6 +180,7 @@ impl GridEngine {
                 let host = host.map(|host| format!(" on {host}")).unwrap_or_default();
                 format!("it runs{host}")
             }
+            Status::Ending => "it is being ended".to_owned(),
             Status::Ended(end) => match self.error_of(job).await {
                 Some(error) => format!("Grid Engine could not start it: {error}"),
                 None => format!("it {end}"),

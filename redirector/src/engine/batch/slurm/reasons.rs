@@ -67,6 +67,13 @@ pub(super) fn in_words(reason: &str) -> String {
     }
 }
 
+/// Whether a job that waits for this reason asks for more than there is.
+pub(super) fn is_impossible(reason: &str) -> bool {
+    const IMPOSSIBLE: [&str; 4] =
+        ["BadConstraints", "PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit"];
+    IMPOSSIBLE.contains(&reason)
+}
+
 /// Whether a job with this reason has failed for what it asks for, not for what it did.
 pub(super) fn is_hopeless(reason: &str) -> bool {
     const HOPELESS: [&str; 5] = [

@@ -1,6 +1,6 @@
 //! What Slurm knows of a job, wherever that was learnt.
 
-use super::reasons::{in_words, is_hopeless};
+use super::reasons::{in_words, is_hopeless, is_impossible};
 use crate::{
     engine::batch::{End, EngineJobId, Mark, Status},
     model::Timestamp,
@@ -39,12 +39,14 @@ impl Record {
             return Status::Ended(End::Requeued);
         }
         let end = match &*self.state {
+            "PENDING" if is_impossible(&self.reason) => End::Failed(in_words(&self.reason)),
             "PENDING" | "CONFIGURING" => {
                 let reason = if self.state == "CONFIGURING" { "Configuring" } else { &self.reason };
                 return Status::Pending { reason: without_none(reason).to_owned() };
             }
-            "RUNNING" | "COMPLETING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "RESIZING"
-            | "STAGE_OUT" => {
+            // Slurm says nothing else until all processes and the epilogue have ended.
+            "COMPLETING" => return Status::Ending,
+            "RUNNING" | "SUSPENDED" | "STOPPED" | "SIGNALING" | "RESIZING" | "STAGE_OUT" => {
                 return Status::Running { host: self.host.clone(), started: self.started };
             }
             "COMPLETED" => End::Done(0),
@@ -76,6 +78,7 @@ impl Record {
                 let host = host.map(|host| format!(" on {host}")).unwrap_or_default();
                 format!("it runs{host}")
             }
+            Status::Ending => "it is ending".to_owned(),
             Status::Ended(end) => format!("it {end} (Slurm: {}, {})", self.state, self.reason),
             Status::Forgotten => "Slurm does not know it any more".to_owned(),
             Status::Unknown { reason } => reason,
@@ -164,6 +167,13 @@ mod tests {
         let said = status("FAILED", 4021, "JobLaunchFailure");
         let Status::Ended(End::Failed(said)) = said else { panic!("{said:?}") };
         assert!(said.contains("working directory"), "{said}");
+        // More than its partition has or allows; Slurm takes it, and it would wait for ever.
+        for reason in ["PartitionConfig", "PartitionTimeLimit"] {
+            let Status::Ended(End::Failed(said)) = status("PENDING", 0, reason) else {
+                panic!("{reason}")
+            };
+            assert!(said.contains("partition allows"), "{said}");
+        }
         // A dependency or node that can never be had.
         let said = status("FAILED", 1, "BadConstraints");
         assert!(matches!(said, Status::Ended(End::Failed(_))), "{said:?}");
@@ -176,7 +186,8 @@ mod tests {
             Status::Pending { reason: "Resources".to_owned() }
         );
         assert_eq!(status("PENDING", 0, "None"), Status::Pending { reason: String::new() });
-        for state in ["RUNNING", "COMPLETING", "SUSPENDED"] {
+        assert_eq!(status("COMPLETING", 0, "None"), Status::Ending);
+        for state in ["RUNNING", "SUSPENDED"] {
             assert!(matches!(status(state, 0, "None"), Status::Running { .. }), "{state}");
         }
         assert!(matches!(status("NEWLY_INVENTED", 0, "None"), Status::Unknown { .. }));

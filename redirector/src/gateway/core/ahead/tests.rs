@@ -268,7 +268,8 @@ fn end(milliseconds: u64, job: u64, followed_by: Option<u64>) -> Message {
     let (outcome, usage) = (Outcome::Exited { exit_code: 0 }, Usage::default());
     let (started, at) = (Timestamp(1_000), Timestamp(1_000 + milliseconds));
     let followed_by = followed_by.map(attempt);
-    let ended = Ended { attempt: attempt(job), outcome, usage, started, at, followed_by };
+    let ended =
+        Ended { attempt: attempt(job), outcome, usage, started, at, followed_by, passed_on: None };
     Message::AgentEnded { node: node(), ended: Box::new(ended) }
 }
 
@@ -481,7 +482,15 @@ fn an_attempt_that_could_not_be_started_when_its_turn_came_has_ended() {
     let mut table = Table::with_promises();
     let (outcome, usage, at) =
         (Outcome::Lost { reason: "no process".to_owned() }, Usage::default(), Timestamp(1_000));
-    let ended = Ended { attempt: attempt(4), outcome, usage, started: at, at, followed_by: None };
+    let ended = Ended {
+        attempt: attempt(4),
+        outcome,
+        usage,
+        started: at,
+        at,
+        followed_by: None,
+        passed_on: None,
+    };
     table.hear(Message::AgentEnded { node: node(), ended: Box::new(ended) });
     assert_eq!(table.record(4).outcome.unwrap().to_string(), "lost");
     assert_eq!(table.running(), [3, 8]);

@@ -69,6 +69,12 @@ impl Claim {
     }
 }
 
+/// The pool of an allocation, which its name begins with: one that has ended is known no more, and
+/// may still have to be stopped.
+pub(super) fn pool_of(node: &NodeName) -> &str {
+    node.0.rsplit_once('-').map_or(&*node.0, |(pool, _)| pool)
+}
+
 /// An allocation that was asked for and is not known to have ended.
 #[derive(Debug)]
 pub(super) struct Allocation {

@@ -28,7 +28,7 @@ impl Core {
                 }
                 self.note(Happened::Submitted { node, result });
             }
-            Answer::Told { statuses } => {
+            Answer::Told { statuses, asked } => {
                 pools.asking -= 1;
                 for (node, status) in statuses {
                     let Some(pools) = &self.pools else { return };
@@ -39,7 +39,7 @@ impl Core {
                         _ => None,
                     };
                     let (status, last_words) = pools.kept.with_last_words(&node, status);
-                    self.note(Happened::Told { node, status, ran, last_words });
+                    self.note(Happened::Told { node, status, ran, last_words, asked });
                 }
             }
             Answer::Found { engine, result } => {

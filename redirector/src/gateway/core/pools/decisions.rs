@@ -31,6 +31,7 @@ impl Machine {
         now: Instant,
         serves: impl Fn(&NodeName) -> bool,
     ) -> Vec<Order> {
+        self.end_doubts(now);
         self.ask_again(now);
         self.give_back(now, serves);
         for name in self.pools.keys().cloned().collect::<Vec<_>>() {
@@ -221,6 +222,7 @@ impl Machine {
             [staged, idle, drains].into_iter().flatten()
         });
         let pauses = self.pools.values().filter_map(|demand| demand.pause_until);
-        of_allocations.chain(pauses).filter(|at| *at > now).min()
+        let doubts = self.doubts.values().map(|doubt| doubt.until);
+        of_allocations.chain(pauses).chain(doubts).filter(|at| *at > now).min()
     }
 }

@@ -1,7 +1,7 @@
 //! Talks to batch engines, off the core's thread of thought: each request is a task, and its
 //! answer a message.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::sync::{Semaphore, mpsc::UnboundedSender};
 
@@ -19,8 +19,8 @@ const SUBMISSIONS: usize = 8;
 pub(in crate::gateway) enum Answer {
     /// A request for an allocation.
     Submitted { node: NodeName, result: Result<EngineJobId, Refusal> },
-    /// What has become of allocations.
-    Told { statuses: Vec<(NodeName, Status)> },
+    /// What has become of allocations, if it was asked then.
+    Told { statuses: Vec<(NodeName, Status)>, asked: Instant },
     /// Which of its jobs are this gateway's.
     Found { engine: usize, result: Result<Vec<(EngineJobId, Mark)>, Refusal> },
 }
@@ -107,8 +107,9 @@ impl Engines {
         let reach = self.reach(engine);
         self.answer(async move {
             let (nodes, ids): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+            let asked = Instant::now();
             let statuses = reach.batch.status(&ids).await.into_iter().map(|(_, status)| status);
-            Answer::Told { statuses: nodes.into_iter().zip(statuses).collect() }
+            Answer::Told { statuses: nodes.into_iter().zip(statuses).collect(), asked }
         });
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use super::allocation::Claim;
 use crate::{
-    engine::batch::{End, Status, out_of_memory},
+    engine::batch::{End, Memory, Status, out_of_memory},
     model::NodeName,
     place::StateDirectory,
 };
@@ -77,6 +77,12 @@ impl Kept {
         let end = if is_unexplained && out_of_memory(&log) { End::OutOfMemory } else { end };
         let last = log.lines().rfind(|line| !line.trim().is_empty());
         (Status::Ended(end), last.map(|line| line.chars().take(LONGEST).collect()))
+    }
+
+    /// What an allocation's own output says of the memory for which it was ended.
+    pub(super) fn memory(&self, node: &NodeName) -> Option<Memory> {
+        let log = fs::read(self.log(node)).ok()?;
+        Memory::told(&String::from_utf8_lossy(&log))
     }
 
     /// An allocation is no more.

@@ -21,6 +21,7 @@ use std::{
 use super::{
     allocation::{Allocation, Ask, Claim, Stage},
     demand::{Demand, add, never, subtract},
+    doubts::{Doubt, Seems},
 };
 use crate::{
     config::Pool,
@@ -44,7 +45,15 @@ pub(super) enum Happened {
     Submitted { node: NodeName, result: Result<EngineJobId, Refusal> },
     /// The engine was asked what has become of one that has run for `ran`, and whose own output
     /// ends with these words.
-    Told { node: NodeName, status: Status, ran: Option<Duration>, last_words: Option<String> },
+    Told {
+        node: NodeName,
+        status: Status,
+        ran: Option<Duration>,
+        last_words: Option<String>,
+        asked: Instant,
+    },
+    /// A job's attempt there is over, and the engine is to say why.
+    Doubted { job: JobId, node: NodeName, seems: Seems },
     /// An allocation's agent is connected.
     Up { node: NodeName },
     /// … and is not any more.
@@ -64,6 +73,12 @@ pub(super) enum Order {
     Leave(NodeName),
     /// Start no more jobs there.
     Drain(NodeName),
+    /// Ask engines soon, and not only when it is time to.
+    Hasten,
+    /// A job has ended as its agent said.
+    Believe(JobId),
+    /// It has ended so: that is the end of the jobs that ran there, if it explains theirs.
+    Judge(Claim, End),
     /// It is gone; whatever runs there still is lost, for this reason.
     Forget(NodeName, String),
     /// A job gets no node.
@@ -85,6 +100,7 @@ pub(super) struct Machine {
     pub(super) pools: BTreeMap<String, Demand>,
     pub(super) allocations: BTreeMap<NodeName, Allocation>,
     pub(super) jobs: BTreeMap<JobId, Wish>,
+    pub(super) doubts: BTreeMap<JobId, Doubt>,
     /// The number of the latest allocation.
     pub last: u64,
     pub(super) orders: Vec<Order>,
@@ -164,10 +180,12 @@ impl Machine {
             Happened::Started { job, node } => self.started(job, &node),
             Happened::Ended { job } => self.ended(job),
             Happened::Submitted { node, result } => self.submitted(&node, result, now),
-            Happened::Told { node, status, ran, last_words } => {
+            Happened::Doubted { job, node, seems } => self.doubted(job, node, seems, now),
+            Happened::Told { node, status, ran, last_words, asked } => {
                 if let Some(allocation) = self.allocations.get_mut(&node) {
                     allocation.last_words = last_words;
                 }
+                self.weigh(&node, &status, asked, now);
                 self.told(&node, status, ran, now);
             }
             Happened::Up { node } => {
@@ -180,6 +198,9 @@ impl Machine {
                 }
             }
             Happened::Down { node } => {
+                if self.is_in_use(&node) {
+                    self.orders.push(Order::Hasten);
+                }
                 if let Some(allocation) = self.allocations.get_mut(&node) {
                     allocation.is_up = false;
                 }
@@ -236,6 +257,7 @@ impl Machine {
     fn ended(&mut self, job: JobId) {
         self.unqueue(job);
         self.jobs.remove(&job);
+        self.doubts.remove(&job);
         for allocation in self.allocations.values_mut() {
             allocation.jobs.remove(&job);
             allocation.is_spent |= allocation.claim.job == Some(job);
@@ -276,6 +298,7 @@ impl Machine {
     }
 
     fn told(&mut self, node: &NodeName, status: Status, ran: Option<Duration>, now: Instant) {
+        let awaits_ends = self.awaits_ends(node);
         let Some(allocation) = self.allocations.get_mut(node) else { return };
         let was_missed = std::mem::take(&mut allocation.is_missed);
         match status {
@@ -286,6 +309,7 @@ impl Machine {
                 allocation.word = None;
                 allocation.runs(ran.unwrap_or_default(), now);
             }
+            Status::Ending => allocation.word = Some("it is ending".to_owned()),
             Status::Ended(end) => {
                 if matches!(end, End::Requeued | End::Failed(_))
                     && let Some(id) = &allocation.claim.id
@@ -293,7 +317,7 @@ impl Machine {
                     self.orders.push(Order::Stop(node.clone(), id.clone()));
                 }
                 // The last words of its agent may be under way.
-                if allocation.is_up && !allocation.jobs.is_empty() && !was_missed {
+                if awaits_ends && !was_missed {
                     allocation.is_missed = true;
                 } else {
                     self.gone(node, &end, now);
@@ -321,6 +345,8 @@ impl Machine {
         // One that is spent is followed by another one already, or its job waits elsewhere.
         let own = allocation.claim.job.filter(|_| !allocation.is_spent);
         let own = own.filter(|job| demand.waiting.contains(job));
+        let is_used = !allocation.jobs.is_empty();
+        let judged = is_used.then(|| Order::Judge(allocation.claim.clone(), end.clone()));
         if !is_own_doing {
             demand.failures += 1;
             demand.pause_until = Some(now + demand.pool.interval * 6);
@@ -347,6 +373,7 @@ impl Machine {
                 demand.failures = 0;
             }
         }
+        self.orders.extend(judged);
         self.forget(node, reason);
     }
 

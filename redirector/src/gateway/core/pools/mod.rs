@@ -19,14 +19,18 @@ mod allocation;
 mod answers;
 mod decisions;
 mod demand;
+mod doubts;
 mod engines;
 mod kept;
 mod lists;
 mod machine;
 mod orders;
 mod start;
+mod testimony;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod verdicts;
 mod words;
 
 use std::{
@@ -42,6 +46,8 @@ use self::{
     engines::Engines,
     kept::Kept,
     machine::{Happened, Machine},
+    testimony::Testimony,
+    turns::Turns,
 };
 use super::{Core, sites::Need};
 use crate::{
@@ -56,6 +62,7 @@ pub(super) struct Pools {
     /// Pools whose settings make no engine.
     troubles: BTreeMap<String, Refusal>,
     kept: Kept,
+    testimony: Testimony,
     /// `None`: it could not be started, so that no pool can be used.
     joining: Option<Joining>,
     /// Allocations that the engine may have taken already.
@@ -63,6 +70,7 @@ pub(super) struct Pools {
     /// Engines that have yet to say which of their jobs are this gateway's.
     unsearched: BTreeSet<usize>,
     next_query: Option<Instant>,
+    turns: Turns,
     /// How many answers of engines are under way.
     asking: usize,
     wake: Option<Instant>,
@@ -142,6 +150,7 @@ impl Core {
 
     /// A job's attempt is over, or it is not to have one now.
     pub(super) fn note_end(&mut self, job: JobId) {
+        self.forget_testimony(job);
         self.note(Happened::Ended { job });
     }
 

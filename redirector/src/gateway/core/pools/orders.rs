@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    allocation::Claim,
+    allocation::{Claim, pool_of},
     lists::Next,
     machine::{Happened, Order},
     start::host,
@@ -33,6 +33,13 @@ impl Core {
                 // One that is no node yet drains when it is.
                 drop(self.drain_node(&node, true));
             }
+            Order::Hasten => {
+                if let Some(pools) = &mut self.pools {
+                    pools.hasten(Instant::now());
+                }
+            }
+            Order::Believe(job) => drop(self.believe(job)),
+            Order::Judge(claim, end) => self.judge(&claim, &end),
             Order::Forget(node, reason) => self.forget_allocation(&node, &reason),
             Order::Conclude(job, outcome) => self.conclude_unplaced(job, outcome),
         }
@@ -97,8 +104,7 @@ impl Core {
 
     fn stop_allocation(&mut self, node: &NodeName, id: EngineJobId) {
         let Some(pools) = &self.pools else { return };
-        let Some(pool) = pools.machine.allocation(node).map(|it| &it.claim.pool) else { return };
-        let Some(engine) = pools.engines.of_pool(pool) else { return };
+        let Some(engine) = pools.engines.of_pool(pool_of(node)) else { return };
         let (stopped, node) = (pools.engines.stop(engine, vec![id.clone()]), node.clone());
         tokio::spawn(async move {
             if let Err(refusal) = stopped.await {

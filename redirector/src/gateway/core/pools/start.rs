@@ -12,6 +12,8 @@ use super::{
     engines::{self, Engines},
     kept::Kept,
     machine::Machine,
+    testimony::Testimony,
+    turns::Turns,
 };
 use crate::{
     config::{Config, Host, Pool},
@@ -82,10 +84,12 @@ impl Pools {
             engines,
             troubles,
             kept,
+            testimony: Testimony::load(&setup.state),
             joining: joining.ok(),
             unsure,
             unsearched,
             next_query,
+            turns: Turns::default(),
             asking: 0,
             wake: next_query,
         };
@@ -123,6 +127,7 @@ impl Pools {
         if self.asking > 0 || self.next_query.is_none_or(|at| now < at) {
             return false;
         }
+        self.turns.take();
         for engine in std::mem::take(&mut self.unsearched) {
             self.asking += 1;
             self.engines.find(engine, gateway.to_owned());
@@ -136,6 +141,11 @@ impl Pools {
         }
         self.next_query = (self.asking > 0).then(|| now + self.interval());
         true
+    }
+
+    /// Has engines asked soon, as far as it is not their turn anyway.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        self.next_query = self.next_query.map(|at| self.turns.hasten(at, now));
     }
 
     pub(super) fn of_engine(&self, engine: usize) -> Vec<(NodeName, EngineJobId)> {

@@ -1,5 +1,6 @@
 //! Situations of pools, and what follows from each.
 
+mod doubts;
 mod lists;
 
 use std::{
@@ -110,7 +111,8 @@ impl Situation {
     }
 
     fn told(&mut self, node: &str, status: Status) -> Vec<String> {
-        self.after(Happened::Told { node: name(node), status, ran: None, last_words: None })
+        let (node, asked) = (name(node), self.now);
+        self.after(Happened::Told { node, status, ran: None, last_words: None, asked })
     }
 
     fn nodes_for(&self, job: u64) -> Vec<String> {
@@ -130,6 +132,9 @@ fn word(order: &Order) -> String {
         Order::Stop(node, _) => format!("stop {node}"),
         Order::Leave(node) => format!("leave {node}"),
         Order::Drain(node) => format!("drain {node}"),
+        Order::Hasten => "hasten".to_owned(),
+        Order::Believe(job) => format!("believe {job}"),
+        Order::Judge(claim, end) => format!("judge {}: it {end}", claim.node),
         Order::Forget(node, _) => format!("forget {node}"),
         Order::Conclude(job, Outcome::Refused { .. }) => format!("refuse {job}"),
         Order::Conclude(job, outcome) => format!("{outcome} {job}"),
@@ -308,7 +313,8 @@ fn how_an_allocation_ends_decides_what_becomes_of_its_job() {
     it.start(1, "p-1");
     let ended = || Status::Ended(End::TimeLimit);
     assert_eq!(it.told("p-1", ended()), NOTHING, "its agent may be saying so");
-    assert_eq!(it.told("p-1", ended()), ["forget p-1"]);
+    let judged = ["judge p-1: it reached its time limit", "forget p-1"];
+    assert_eq!(it.told("p-1", ended()), judged);
 }
 
 #[test]
