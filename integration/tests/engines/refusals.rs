@@ -24,6 +24,10 @@ fn session(lab: &EngineLab, variables: &[(&str, &str)], settings: &str) -> Sessi
     session
 }
 
+/// What Slurm says of a job that asks for more time than its partition allows depends on when it is
+/// asked: `PartitionTimeLimit`, or as for any other limit, `PartitionConfig`. Both are told with this.
+const BEYOND_PARTITION: &str = "partition allows";
+
 /// Demands that `sleep 600` is refused in these words, which are the engine's or its site's.
 #[track_caller]
 fn assert_refused(session: &Session, words: &[&str]) {
@@ -58,7 +62,7 @@ fn more_than_any_node_has() {
     for (asked, settings, words) in [
         ("cpus=64", "", "PartitionConfig"),
         ("mem=1T", "", "configuration is not available"),
-        ("time=1h", "partition = \"short\"", "PartitionTimeLimit"),
+        ("time=1h", "partition = \"short\"", BEYOND_PARTITION),
     ] {
         let session = session(&lab, &[], &format!("{PER_JOB}\n{settings}"));
         fs::write(session.whitelist(), format!("sleep pool=q {asked}\n")).expect("it is there");
