@@ -28,6 +28,23 @@ pub fn path() -> io::Result<PathBuf> {
     env::current_exe().map(beside)
 }
 
+/// The file of this process's program, which agents start from elsewhere: if it was replaced, the
+/// new one.
+///
+/// # Errors
+/// If the kernel does not say which file this process runs.
+pub(crate) fn installed() -> io::Result<PathBuf> {
+    env::current_exe().map(in_its_place)
+}
+
+/// The kernel adds this to the path of a file that was removed or replaced.
+const REPLACED: &str = " (deleted)";
+
+fn in_its_place(own: PathBuf) -> PathBuf {
+    let successor = own.to_str().and_then(|path| path.strip_suffix(REPLACED)).map(PathBuf::from);
+    successor.filter(|path| path.is_file()).unwrap_or(own)
+}
+
 fn beside(own: PathBuf) -> PathBuf {
     if own.file_name() != Some(OsStr::new(STAND_IN)) {
         return own;
@@ -48,8 +65,7 @@ pub(crate) fn is_same(own: &Path, other: &Path) -> bool {
 
 fn name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy();
-    // A file that was removed or replaced reads as "… (deleted)".
-    let name = name.trim_end_matches(" (deleted)");
+    let name = name.trim_end_matches(REPLACED);
     Some(if name == STAND_IN { PROGRAM } else { name }.to_owned())
 }
 
@@ -65,6 +81,16 @@ mod tests {
         assert_eq!(beside(file(STAND_IN)), file(STAND_IN));
         std::fs::write(file(PROGRAM), "").unwrap();
         assert_eq!(beside(file(STAND_IN)), file(PROGRAM));
+    }
+
+    #[test]
+    fn a_program_that_was_replaced_is_the_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        assert_eq!(in_its_place(file("p (deleted)")), file("p (deleted)"), "there is no new one");
+        std::fs::write(file("p"), "").unwrap();
+        assert_eq!(in_its_place(file("p (deleted)")), file("p"));
+        assert_eq!(in_its_place(file("p")), file("p"));
     }
 
     #[test]

@@ -39,7 +39,10 @@ fn what_is_free_is_given_without_sbatch() {
     assert_eq!(done.status.code(), Some(3), "{:?}", done.status);
     let said = done.text();
     assert!(said.starts_with("n1\n") && said.ends_with("in\n"), "{said}{}", done.complaint());
-    for word in ["NumCPUs=2", "TimeLimit=01:01:00", "MinMemoryNode=300M", "JobName=p-1.sh"] {
+    let job = &session.commands()[0];
+    let run = job.run.as_ref().expect("what a pipeline starts has one");
+    let (name, comment) = (format!("JobName=run{run}.sh"), format!("/p-1/job-{}", job.id));
+    for word in ["NumCPUs=2", "TimeLimit=01:01:00", "MinMemoryNode=300M", &name, &comment] {
         assert!(said.contains(word), "{word} in {said}");
     }
     assert_nothing_left(&lab);

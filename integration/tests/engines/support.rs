@@ -54,7 +54,7 @@ pub(crate) fn request(lab: &EngineLab, allocation: &str, script: &str) -> Reques
     let directory = lab.directory();
     Request {
         name: format!("run {allocation}.rule/ü"),
-        mark: Mark { gateway: GATEWAY.to_owned(), allocation: allocation.to_owned() },
+        mark: Mark { gateway: GATEWAY.to_owned(), allocation: allocation.to_owned(), job: None },
         cpus: 1,
         mem: None,
         walltime: None,

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use crate::config::EngineOptions;
+use crate::{config::EngineOptions, model::JobId};
 
 /// An allocation that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,22 +37,28 @@ pub struct Request {
 pub struct Mark {
     /// The gateway's id.
     pub gateway: String,
-    /// Its allocation or job.
+    /// Its allocation.
     pub allocation: String,
+    /// The only job that is to run there.
+    pub job: Option<JobId>,
 }
 
 /// What every mark begins with.
 const FIRST: &str = "redirector/";
 
+/// What the number of a job follows.
+const JOB: &str = "job-";
+
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{FIRST}{}/{}", self.gateway, self.allocation)
+        write!(f, "{FIRST}{}/{}", self.gateway, self.allocation)?;
+        self.job.map_or(Ok(()), |job| write!(f, "/{JOB}{job}"))
     }
 }
 
 /// This is no mark: some other job's comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a mark is redirector/GATEWAY/ALLOCATION")]
+#[error("a mark is redirector/GATEWAY/ALLOCATION or redirector/GATEWAY/ALLOCATION/job-NUMBER")]
 pub struct NoMark;
 
 impl FromStr for Mark {
@@ -60,11 +66,15 @@ impl FromStr for Mark {
 
     fn from_str(text: &str) -> Result<Self, NoMark> {
         let rest = text.trim_end().strip_prefix(FIRST).ok_or(NoMark)?;
-        let (gateway, allocation) = rest.split_once('/').ok_or(NoMark)?;
+        let (gateway, rest) = rest.split_once('/').ok_or(NoMark)?;
+        let (allocation, job) =
+            rest.split_once('/').map_or((rest, None), |(it, job)| (it, Some(job)));
         if gateway.is_empty() || allocation.is_empty() {
             return Err(NoMark);
         }
-        Ok(Self { gateway: gateway.to_owned(), allocation: allocation.to_owned() })
+        let number = |job: &str| job.strip_prefix(JOB)?.parse().ok().map(JobId);
+        let job = job.map(|job| number(job).ok_or(NoMark)).transpose()?;
+        Ok(Self { gateway: gateway.to_owned(), allocation: allocation.to_owned(), job })
     }
 }
 
@@ -97,7 +107,7 @@ pub(super) mod tests {
     pub(in crate::engine::batch) fn small() -> Request {
         Request {
             name: "run.rule".to_owned(),
-            mark: Mark { gateway: "g1".to_owned(), allocation: "7".to_owned() },
+            mark: Mark { gateway: "g1".to_owned(), allocation: "7".to_owned(), job: None },
             cpus: 1,
             mem: None,
             walltime: None,
@@ -114,8 +124,20 @@ pub(super) mod tests {
     fn marks_are_read_as_they_are_written() {
         let mark = small().mark;
         assert_eq!(mark.to_string(), "redirector/g1/7");
-        assert_eq!("redirector/g1/7  ".parse(), Ok(mark));
-        for other in ["", "(null)", "redirector/", "redirector/g1", "redirector//7", "mine/g1/7"] {
+        assert_eq!("redirector/g1/7  ".parse(), Ok(mark.clone()));
+        let of_job = Mark { job: Some(JobId(12)), ..mark };
+        assert_eq!(of_job.to_string(), "redirector/g1/7/job-12");
+        assert_eq!("redirector/g1/7/job-12".parse(), Ok(of_job));
+        for other in [
+            "",
+            "(null)",
+            "redirector/",
+            "redirector/g1",
+            "redirector//7",
+            "mine/g1/7",
+            "redirector/g1/7/12",
+            "redirector/g1/7/job-",
+        ] {
             assert_eq!(other.parse::<Mark>(), Err(NoMark), "{other}");
         }
     }

@@ -205,6 +205,7 @@ impl Core {
         core.node_joins(&own);
         core.recover(unfinished)?;
         core.recall_doubts();
+        core.part_with_old_allocations();
         core.connect_hosts();
         core.commit();
         core.start_housekeeping();

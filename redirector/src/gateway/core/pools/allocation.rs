@@ -37,8 +37,10 @@ pub(in crate::gateway::core) struct Size {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::gateway::core) struct Ask {
     pub pool: String,
-    /// What people are to see in the engine's listings.
+    /// What people are to see in the engine's listings: its run, and its rule or program.
     pub name: String,
+    /// The number of the attempt for which a node is asked.
+    pub attempt: u32,
     pub resources: Resources,
     pub time_limit: Option<Duration>,
     /// Those of its rule.
@@ -54,6 +56,9 @@ pub(in crate::gateway::core) struct Claim {
     pub name: String,
     /// The only job that runs there; `None`: many do.
     pub job: Option<JobId>,
+    /// … and the number of its attempt; 0: not known.
+    #[serde(default)]
+    pub attempt: u32,
     pub size: Size,
     /// What the rule of its only job asks for, over what the pool does.
     #[serde(default, skip_serializing_if = "EngineOptions::is_empty")]
@@ -63,6 +68,11 @@ pub(in crate::gateway::core) struct Claim {
 }
 
 impl Claim {
+    /// Whether it is for this attempt at a job.
+    pub(super) fn is_for(&self, job: JobId, attempt: u32) -> bool {
+        self.job == Some(job) && [0, attempt].contains(&self.attempt)
+    }
+
     /// The end of its node's name: those that were asked for later have larger ones.
     pub(super) fn number(&self) -> u64 {
         self.node.0.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
@@ -107,7 +117,7 @@ pub(super) struct Allocation {
 pub(super) enum Stage {
     /// The engine is being asked.
     Submitting,
-    /// The engine did not take it, and is asked again.
+    /// The engine did not take it, or did not say so, and is asked again.
     Refused,
     /// The engine has it.
     Granted,

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Answer, machine::Happened};
+use super::{Answer, allocation::pool_of, machine::Happened};
 use crate::{
     engine::batch::{EngineJobId, Mark, Refusal, Status},
     gateway::{core::Core, message::Message},
@@ -28,8 +28,21 @@ impl Core {
                 }
                 self.note(Happened::Submitted { node, result });
             }
-            Answer::Told { statuses, asked } => {
-                pools.asking -= 1;
+            Answer::Stopped { node, id, result } => match result {
+                Err(refusal @ (Refusal::Temporary(_) | Refusal::Unsure(_))) => {
+                    tracing::warn!(%node, %id, "the allocation is not stopped yet: {refusal}");
+                }
+                Err(Refusal::Permanent(reason)) => {
+                    tracing::error!(
+                        %node, %id,
+                        "the allocation is not stopped ({reason}): end job {id} with the engine's own program"
+                    );
+                    self.note(Happened::Stopped { node, id });
+                }
+                Ok(()) => self.note(Happened::Stopped { node, id }),
+            },
+            Answer::Told { engine, statuses, asked } => {
+                pools.turns[engine].answered();
                 for (node, status) in statuses {
                     let Some(pools) = &self.pools else { return };
                     let ran = match &status {
@@ -43,15 +56,15 @@ impl Core {
                 }
             }
             Answer::Found { engine, result } => {
-                pools.asking -= 1;
+                pools.turns[engine].answered();
                 match result {
                     Ok(found) => self.compare(engine, found),
                     Err(refusal) => {
                         tracing::warn!(
-                            "which allocations are this gateway's is not known yet: {refusal}"
+                            "which allocations are this gateway's is not known yet, and is asked again: \
+                             {refusal}"
                         );
-                        pools.unsearched.insert(engine);
-                        pools.next_query = Some(Instant::now() + pools.interval());
+                        pools.search(engine, Instant::now());
                     }
                 }
             }
@@ -70,17 +83,24 @@ impl Core {
             match known {
                 Some(None) => drop(taken.insert(node, id)),
                 Some(Some(own)) if *own == id => {}
-                Some(Some(_)) | None => strangers.push(id),
+                Some(Some(_)) | None => strangers.push((node, id)),
             }
         }
         if !strangers.is_empty() {
-            tracing::warn!(jobs = strangers.len(), "stopping allocations that nobody waits for");
-            let stopped = pools.engines.stop(engine, strangers);
-            tokio::spawn(async move {
-                if let Err(refusal) = stopped.await {
-                    tracing::warn!("allocations that nobody waits for are not stopped: {refusal}");
+            let ids: Vec<_> = strangers.iter().map(|(_, id)| id.to_string()).collect();
+            tracing::warn!(
+                "stopping allocations that nobody waits for: jobs {} of the engine",
+                ids.join(", ")
+            );
+            let now = Instant::now();
+            for (node, id) in strangers {
+                if pools.engines.of_pool(pool_of(&node)) == Some(engine) {
+                    pools.machine.end_stranger(node, id, now);
+                } else {
+                    // Of a pool that is not in the configuration any more.
+                    pools.engines.stop_one(engine, node, id);
                 }
-            });
+            }
         }
         let is_of_engine = |node: &&NodeName| {
             let allocation = pools.machine.allocation(node);
@@ -119,7 +139,7 @@ impl Core {
             }
             match tokio::time::timeout(FAREWELL, pools.engines.stop(engine, ids)).await {
                 Ok(Ok(())) => nodes.iter().for_each(|node| {
-                    pools.kept.forget(node);
+                    pools.kept.forget(node, false);
                     if let Some(joining) = &pools.joining {
                         joining.forget(node);
                     }

@@ -1,24 +1,21 @@
 //! What is to be done at a moment: ask engines once more, give back what is needless, ask for more.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::{
     allocation::{Allocation, Claim, Size, Stage},
-    demand::blocks,
+    demand::{Demand, blocks},
     lists::once_for_each_job,
-    machine::{Machine, Order},
+    machine::{LEAVE, Machine, Order},
 };
 use crate::{
     config::{Pool, PoolMode},
     model::{Amount, EngineOptions, JobId, NodeName, Resources},
 };
-
-/// An allocation that was told to leave and is still there after this long is stopped.
-const LEAVE: Duration = Duration::from_secs(30);
 
 /// Requests that an engine has refused before and that are repeated at the same time.
 const AGAIN_AT_ONCE: usize = 8;
@@ -32,12 +29,23 @@ impl Machine {
         serves: impl Fn(&NodeName) -> bool,
     ) -> Vec<Order> {
         self.end_doubts(now);
+        self.end_again(now);
         self.ask_again(now);
         self.give_back(now, serves);
         for name in self.pools.keys().cloned().collect::<Vec<_>>() {
             self.ask_for_more(&name, now);
         }
         once_for_each_job(std::mem::take(&mut self.orders))
+    }
+
+    /// Repeats what the engine was told of allocations that are known no more.
+    fn end_again(&mut self, now: Instant) {
+        for ((node, id), again) in &mut self.dying {
+            if *again <= now {
+                *again = now + LEAVE;
+                self.orders.push(Order::Stop(node.clone(), id.clone()));
+            }
+        }
     }
 
     /// Asks for what the engine did not take: the oldest first, so that none is overtaken for ever, and
@@ -51,7 +59,10 @@ impl Machine {
             let (mut refused, mut under_way) = (Vec::new(), 0);
             for allocation in of_pool {
                 match allocation.stage {
-                    Stage::Refused if !allocation.is_spent => refused.push(allocation),
+                    // One whose agent has come was taken, whatever the engine said.
+                    Stage::Refused if !allocation.is_spent && !allocation.is_up => {
+                        refused.push(allocation)
+                    }
                     Stage::Submitting => under_way += 1,
                     _ => {}
                 }
@@ -71,15 +82,18 @@ impl Machine {
             demand.quiet_since = is_quiet.then(|| demand.quiet_since.unwrap_or(now));
         }
         let mut counts = self.counts();
+        let starved = self.starved(now);
         let mut never_taken = Vec::new();
         for (node, allocation) in &mut self.allocations {
             let Some(demand) = self.pools.get(&allocation.claim.pool) else { continue };
             if let Stage::Leaving { stop_at } = &mut allocation.stage {
-                if *stop_at <= now
-                    && let Some(id) = &allocation.claim.id
-                {
-                    *stop_at = now + LEAVE;
-                    self.orders.push(Order::Stop(node.clone(), id.clone()));
+                match &allocation.claim.id {
+                    Some(id) if *stop_at <= now => {
+                        *stop_at = now + LEAVE;
+                        self.orders.push(Order::Stop(node.clone(), id.clone()));
+                    }
+                    None if !allocation.is_up => never_taken.push(node.clone()),
+                    Some(_) | None => {}
                 }
                 continue;
             }
@@ -91,8 +105,14 @@ impl Machine {
             let is_needless = match &demand.pool.mode {
                 PoolMode::PerJob => allocation.is_spent,
                 PoolMode::Pilot(pilot) => {
-                    if allocation.drains_at().is_some_and(|at| at <= now) && !allocation.is_draining
-                    {
+                    let is_near_end = allocation.drains_at().is_some_and(|at| at <= now);
+                    let count = counts.entry(demand.pool.name.clone()).or_default();
+                    // Another one in its place has the time that somebody asks for.
+                    let is_in_the_way = starved.contains(&demand.pool.name)
+                        && *count >= pilot.max_blocks
+                        && allocation.idle_since.is_some();
+                    if (is_near_end || is_in_the_way) && !allocation.is_draining {
+                        *count -= u32::from(is_in_the_way);
                         allocation.is_draining = true;
                         self.orders.push(Order::Drain(node.clone()));
                     }
@@ -101,7 +121,6 @@ impl Machine {
                     };
                     let is_unused =
                         has_passed(demand.quiet_since) && has_passed(allocation.idle_since);
-                    let count = counts.entry(demand.pool.name.clone()).or_default();
                     let is_left_over = is_unused && *count > pilot.min_blocks;
                     *count -= u32::from(is_left_over);
                     allocation.is_draining || is_left_over
@@ -111,13 +130,13 @@ impl Machine {
                 continue;
             }
             match (allocation.stage, &allocation.claim.id) {
-                (Stage::Refused, _) => never_taken.push(node.clone()),
                 // The engine's answer will come.
-                (_, None) => {}
-                (_, Some(_)) if allocation.is_up => {
+                (Stage::Submitting, _) => {}
+                _ if allocation.is_up => {
                     allocation.stage = Stage::Leaving { stop_at: now + LEAVE };
                     self.orders.push(Order::Leave(node.clone()));
                 }
+                (_, None) => never_taken.push(node.clone()),
                 (_, Some(id)) => {
                     allocation.stage = Stage::Leaving { stop_at: now + LEAVE };
                     self.orders.push(Order::Stop(node.clone(), id.clone()));
@@ -139,8 +158,24 @@ impl Machine {
         counts
     }
 
+    /// Pools of which no allocation lasts long enough for some job that waits.
+    fn starved(&self, now: Instant) -> BTreeSet<String> {
+        let is_starved = |(name, demand): &(&String, &Demand)| {
+            let longest = demand.longest();
+            let lasts = |it: &Allocation| {
+                it.claim.pool == **name
+                    && !it.is_leaving()
+                    && !it.is_draining
+                    && it.has_time_for(longest, now)
+            };
+            longest.is_some() && !self.allocations.values().any(lasts)
+        };
+        self.pools.iter().filter(is_starved).map(|(name, _)| name.clone()).collect()
+    }
+
     fn ask_for_more(&mut self, name: &str, now: Instant) {
         let usable = self.counts().remove(name).unwrap_or_default();
+        let mut is_starved = self.starved(now).contains(name);
         let Some(demand) = self.pools.get_mut(name) else { return };
         let is_paused = demand.pause_until.is_some_and(|until| now < until);
         let pool = Arc::clone(&demand.pool);
@@ -150,7 +185,8 @@ impl Machine {
                     let Some(ask) = self.jobs.get(&job).map(|wish| &wish.ask) else { continue };
                     let size = Size::of_job(ask, pool.walltime);
                     let (name, options) = (ask.name.clone(), ask.options.clone());
-                    let node = self.submit(&pool, &name, Some(job), size, options);
+                    let only = Some((job, ask.attempt));
+                    let node = self.submit(&pool, Some(name), only, size, options);
                     if let Some(wish) = self.jobs.get_mut(&job) {
                         wish.own = Some(node);
                     }
@@ -168,8 +204,10 @@ impl Machine {
                 let share = pilot.backlog.0 as f64 / Amount::ONE.0 as f64;
                 while all < pilot.max_blocks
                     && (usable < pilot.min_blocks
-                        || waits && (usable == 0 || backlog > share * f64::from(usable)))
+                        || waits && (usable == 0 || backlog > share * f64::from(usable))
+                        || is_starved)
                 {
+                    is_starved = false;
                     let size = Size {
                         cpus: pilot.cpus,
                         mem: pilot.mem,
@@ -177,7 +215,7 @@ impl Machine {
                         others: Resources::NONE,
                         walltime: Some(pilot.walltime),
                     };
-                    self.submit(&pool, "pilot", None, size, EngineOptions::default());
+                    self.submit(&pool, None, None, size, EngineOptions::default());
                     (all, usable) = (all + 1, usable + 1);
                 }
             }
@@ -187,16 +225,18 @@ impl Machine {
     fn submit(
         &mut self,
         pool: &Pool,
-        name: &str,
-        job: Option<JobId>,
+        name: Option<String>,
+        only: Option<(JobId, u32)>,
         size: Size,
         options: EngineOptions,
     ) -> NodeName {
         self.last += 1;
         let node = NodeName(format!("{}-{}", pool.name, self.last));
-        let name = format!("{node}.{name}");
+        let name = name.unwrap_or_else(|| format!("{node}.pilot"));
+        let (job, attempt) = only.unzip();
+        let attempt = attempt.unwrap_or_default();
         let pool = pool.name.clone();
-        let claim = Claim { node: node.clone(), pool, name, job, size, options, id: None };
+        let claim = Claim { node: node.clone(), pool, name, job, attempt, size, options, id: None };
         self.allocations.insert(node.clone(), Allocation::new(claim.clone()));
         self.orders.push(Order::Submit(claim));
         node
@@ -223,6 +263,7 @@ impl Machine {
         });
         let pauses = self.pools.values().filter_map(|demand| demand.pause_until);
         let doubts = self.doubts.values().map(|doubt| doubt.until);
-        of_allocations.chain(pauses).chain(doubts).filter(|at| *at > now).min()
+        let again = self.dying.values().copied();
+        of_allocations.chain(pauses).chain(doubts).chain(again).filter(|at| *at > now).min()
     }
 }

@@ -1,6 +1,10 @@
 //! What waits for a pool, and how much of the pool that is.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::allocation::{Ask, fits_in_time};
 use crate::{
@@ -17,6 +21,8 @@ pub(super) struct Demand {
     pub waiting: BTreeSet<JobId>,
     /// What they ask for together.
     pub load: Resources,
+    /// The longest times of those that have one, and of how many jobs each is.
+    limits: BTreeMap<Duration, usize>,
     /// Jobs that have yet to get an allocation of their own.
     pub unserved: BTreeSet<JobId>,
     /// Since when none waits.
@@ -36,12 +42,45 @@ impl Demand {
             pool,
             waiting: BTreeSet::new(),
             load: Resources::NONE,
+            limits: BTreeMap::new(),
             unserved: BTreeSet::new(),
             quiet_since: None,
             failures: 0,
             busy_until: None,
             pause_until: None,
         }
+    }
+
+    /// A job waits from now on.
+    pub(super) fn joins(&mut self, job: JobId, ask: &Ask) {
+        if self.waiting.insert(job) {
+            add(&mut self.load, &ask.resources);
+            if let Some(limit) = ask.time_limit {
+                *self.limits.entry(limit).or_default() += 1;
+            }
+        }
+    }
+
+    /// … and does not any more.
+    pub(super) fn leaves(&mut self, job: JobId, ask: &Ask) {
+        self.unserved.remove(&job);
+        if !self.waiting.remove(&job) {
+            return;
+        }
+        subtract(&mut self.load, &ask.resources);
+        if let Some(limit) = ask.time_limit
+            && let Some(count) = self.limits.get_mut(&limit)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.limits.remove(&limit);
+            }
+        }
+    }
+
+    /// The longest that a job may take that waits, of those that say so.
+    pub(super) fn longest(&self) -> Option<Duration> {
+        self.limits.last_key_value().map(|(limit, _)| *limit)
     }
 }
 
@@ -88,7 +127,7 @@ pub(super) fn blocks(load: &Resources, pilot: &Pilot) -> f64 {
     cpus.max(mem).max(gpus)
 }
 
-pub(super) fn add(sum: &mut Resources, part: &Resources) {
+fn add(sum: &mut Resources, part: &Resources) {
     sum.cpus.0 += part.cpus.0;
     sum.mem = sum.mem.saturating_add(part.mem);
     for (name, amount) in &part.others {
@@ -96,7 +135,7 @@ pub(super) fn add(sum: &mut Resources, part: &Resources) {
     }
 }
 
-pub(super) fn subtract(sum: &mut Resources, part: &Resources) {
+fn subtract(sum: &mut Resources, part: &Resources) {
     sum.cpus.0 = sum.cpus.0.saturating_sub(part.cpus.0);
     sum.mem = sum.mem.saturating_sub(part.mem);
     for (name, amount) in &part.others {

@@ -1,7 +1,12 @@
 //! Talks to batch engines, off the core's thread of thought: each request is a task, and its
 //! answer a message.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::{Semaphore, mpsc::UnboundedSender};
 
@@ -20,7 +25,9 @@ pub(in crate::gateway) enum Answer {
     /// A request for an allocation.
     Submitted { node: NodeName, result: Result<EngineJobId, Refusal> },
     /// What has become of allocations, if it was asked then.
-    Told { statuses: Vec<(NodeName, Status)>, asked: Instant },
+    Told { engine: usize, statuses: Vec<(NodeName, Status)>, asked: Instant },
+    /// It was told to end what it calls this.
+    Stopped { node: NodeName, id: EngineJobId, result: Result<(), Refusal> },
     /// Which of its jobs are this gateway's.
     Found { engine: usize, result: Result<Vec<(EngineJobId, Mark)>, Refusal> },
 }
@@ -75,6 +82,17 @@ impl Engines {
         0..self.reached.len()
     }
 
+    /// How often each may be asked: as often as one of its pools says.
+    pub(super) fn intervals<'a>(&self, pools: impl IntoIterator<Item = &'a Pool>) -> Vec<Duration> {
+        let mut intervals = vec![None; self.reached.len()];
+        for pool in pools {
+            if let Some(known) = self.of_pool(&pool.name).map(|engine| &mut intervals[engine]) {
+                *known = Some(known.map_or(pool.interval, |it: Duration| it.min(pool.interval)));
+            }
+        }
+        intervals.into_iter().map(Option::unwrap_or_default).collect()
+    }
+
     /// The engine of a pool.
     pub(super) fn of_pool(&self, pool: &str) -> Option<usize> {
         self.of_pools.get(pool).copied()
@@ -109,7 +127,7 @@ impl Engines {
             let (nodes, ids): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
             let asked = Instant::now();
             let statuses = reach.batch.status(&ids).await.into_iter().map(|(_, status)| status);
-            Answer::Told { statuses: nodes.into_iter().zip(statuses).collect(), asked }
+            Answer::Told { engine, statuses: nodes.into_iter().zip(statuses).collect(), asked }
         });
     }
 
@@ -129,6 +147,12 @@ impl Engines {
     ) -> impl Future<Output = Result<(), Refusal>> + Send + 'static {
         let reach = self.reach(engine);
         async move { reach.batch.stop(&jobs).await }
+    }
+
+    /// Ends an allocation, and says what came of it.
+    pub(super) fn stop_one(&self, engine: usize, node: NodeName, id: EngineJobId) {
+        let stopped = self.stop(engine, vec![id.clone()]);
+        self.answer(async move { Answer::Stopped { node, id, result: stopped.await } });
     }
 
     /// Why a job waits.

@@ -5,9 +5,13 @@
 //! allocation without an id may have been taken or not; the engine's listing tells.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use serde::de::DeserializeOwned;
 
 use super::allocation::Claim;
 use crate::{
@@ -41,7 +45,8 @@ impl Kept {
         self.0.join("last")
     }
 
-    /// What earlier gateways have left, and the number of their latest allocation.
+    /// What earlier gateways have left, and the number of their latest allocation. What cannot be
+    /// read is put aside.
     pub(super) fn load(&self) -> io::Result<(Vec<Claim>, u64)> {
         fs::create_dir_all(&self.0)?;
         let last = match fs::read_to_string(self.last()) {
@@ -52,7 +57,10 @@ impl Kept {
         for entry in fs::read_dir(&self.0)? {
             let path = entry?.path();
             if path.extension().is_some_and(|it| it == "json") {
-                claims.push(serde_json::from_slice(&fs::read(path)?)?);
+                claims.extend(read_or_put_aside(&path));
+            } else if path.extension().is_some_and(|it| it == "log") && is_old(&path) {
+                // One less is no loss, and the next gateway tries again.
+                drop(fs::remove_file(path));
             }
         }
         Ok((claims, last))
@@ -85,17 +93,83 @@ impl Kept {
         Memory::told(&String::from_utf8_lossy(&log))
     }
 
-    /// An allocation is no more.
-    pub(super) fn forget(&self, node: &NodeName) {
-        for file in [self.file(node), self.log(node)] {
+    /// An allocation is no more. Its log stays if that may tell why.
+    pub(super) fn forget(&self, node: &NodeName, keeps_log: bool) {
+        let log = Some(self.log(node)).filter(|_| !keeps_log);
+        for file in log.into_iter().chain([self.file(node)]) {
             // What is not there need not be removed.
             drop(fs::remove_file(file));
         }
     }
 }
 
-fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Logs that somebody may look for are kept this long.
+const LOG_AGE: Duration = Duration::from_hours(7 * 24);
+
+fn is_old(file: &Path) -> bool {
+    let changed = fs::metadata(file).and_then(|it| it.modified()).ok();
+    changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > LOG_AGE)
+}
+
+/// What a file says. One that cannot be read costs its allocation only, and is kept for whoever
+/// wants to know.
+pub(super) fn read_or_put_aside<T: DeserializeOwned>(file: &Path) -> Option<T> {
+    let read = fs::read(file).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+    let error = match read {
+        Ok(value) => return Some(value),
+        Err(error) => error,
+    };
+    let aside = file.with_extension("unreadable");
+    let kept = match fs::rename(file, &aside) {
+        Ok(()) => format!("it is now {}", aside.display()),
+        Err(error) => format!("it stays, for it cannot be renamed: {error}"),
+    };
+    tracing::error!(
+        "{} cannot be read ({error}), and what it says of an allocation is not known; {kept}",
+        file.display()
+    );
+    None
+}
+
+/// Writes a whole file, which a machine that loses its power has in full or as it was before.
+pub(super) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let draft = file.with_extension("new");
-    fs::write(&draft, bytes)?;
+    let mut opened = fs::File::create(&draft)?;
+    opened.write_all(bytes)?;
+    opened.sync_all()?;
     fs::rename(&draft, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_costs_nothing_but_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = Kept(directory.path().to_owned());
+        write(&kept.last(), b"4\n").unwrap();
+        let claim = r#"{"node":"p-3","pool":"p","name":"n","job":null,"id":"7",
+            "size":{"cpus":1,"mem":null,"gpus":0,"others":{"cpus":0,"mem":0},"walltime":null}}"#;
+        fs::write(kept.file(&NodeName("p-3".to_owned())), claim).unwrap();
+        fs::write(kept.file(&NodeName("p-4".to_owned())), "").unwrap();
+        let (claims, last) = kept.load().unwrap();
+        let nodes: Vec<_> = claims.iter().map(|claim| &*claim.node.0).collect();
+        assert_eq!((nodes, last), (vec!["p-3"], 4));
+        assert!(directory.path().join("p-4.unreadable").exists());
+    }
+
+    #[test]
+    fn the_log_of_what_failed_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = Kept(directory.path().to_owned());
+        for (node, keeps_log) in [("p-1", false), ("p-2", true)] {
+            let node = NodeName(node.to_owned());
+            fs::write(kept.log(&node), "agent: no such file\n").unwrap();
+            kept.forget(&node, keeps_log);
+            assert_eq!(kept.log(&node).exists(), keeps_log);
+        }
+        kept.load().unwrap();
+        assert!(kept.log(&NodeName("p-2".to_owned())).exists(), "it is not old");
+    }
 }

@@ -20,7 +20,7 @@ use std::{
 
 use super::{
     allocation::{Allocation, Ask, Claim, Stage},
-    demand::{Demand, add, never, subtract},
+    demand::{Demand, never},
     doubts::{Doubt, Seems},
 };
 use crate::{
@@ -29,8 +29,9 @@ use crate::{
     model::{JobId, NodeName, Outcome},
 };
 
-/// So many allocations in a row may end before their agents have come.
-const MOST_FAILURES: u32 = 3;
+/// An allocation that was told to leave and is still there after this long is stopped, and what the
+/// engine has not stopped is stopped again.
+pub(super) const LEAVE: Duration = Duration::from_secs(30);
 
 /// What has happened.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub(super) enum Happened {
         last_words: Option<String>,
         asked: Instant,
     },
+    /// The engine has ended one, or never will.
+    Stopped { node: NodeName, id: EngineJobId },
     /// A job's attempt there is over, and the engine is to say why.
     Doubted { job: JobId, node: NodeName, seems: Seems },
     /// An allocation's agent is connected.
@@ -80,7 +83,7 @@ pub(super) enum Order {
     /// It has ended so: that is the end of the jobs that ran there, if it explains theirs.
     Judge(Claim, End),
     /// It is gone; whatever runs there still is lost, for this reason.
-    Forget(NodeName, String),
+    Forget { node: NodeName, reason: String, keeps_log: bool },
     /// A job gets no node.
     Conclude(JobId, Outcome),
 }
@@ -101,6 +104,9 @@ pub(super) struct Machine {
     pub(super) allocations: BTreeMap<NodeName, Allocation>,
     pub(super) jobs: BTreeMap<JobId, Wish>,
     pub(super) doubts: BTreeMap<JobId, Doubt>,
+    /// Allocations that nobody here knows any more and that the engine is to end, and when it is
+    /// told so again.
+    pub(super) dying: BTreeMap<(NodeName, EngineJobId), Instant>,
     /// The number of the latest allocation.
     pub last: u64,
     pub(super) orders: Vec<Order>,
@@ -121,12 +127,16 @@ impl Machine {
         self.allocations.insert(allocation.claim.node.clone(), allocation);
     }
 
-    pub(super) fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
-        self.pools.get(name).map(|demand| &demand.pool)
+    /// Parts with what an earlier gateway has asked for and no attempt waits for any more.
+    pub(super) fn part_with_all_but(&mut self, is_wanted: impl Fn(JobId, &Claim) -> bool) {
+        for allocation in self.allocations.values_mut() {
+            let job = allocation.claim.job;
+            allocation.is_spent |= job.is_some_and(|job| !is_wanted(job, &allocation.claim));
+        }
     }
 
-    pub(super) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
-        self.pools.values().map(|demand| &demand.pool)
+    pub(super) fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.get(name).map(|demand| &demand.pool)
     }
 
     /// Whether the engine is being asked for some.
@@ -180,6 +190,7 @@ impl Machine {
             Happened::Started { job, node } => self.started(job, &node),
             Happened::Ended { job } => self.ended(job),
             Happened::Submitted { node, result } => self.submitted(&node, result, now),
+            Happened::Stopped { node, id } => drop(self.dying.remove(&(node, id))),
             Happened::Doubted { job, node, seems } => self.doubted(job, node, seems, now),
             Happened::Told { node, status, ran, last_words, asked } => {
                 if let Some(allocation) = self.allocations.get_mut(&node) {
@@ -219,12 +230,13 @@ impl Machine {
         }
         for allocation in self.allocations.values_mut() {
             allocation.jobs.remove(&job);
-            // It began with another pool of its list when there was another gateway.
-            allocation.is_spent |=
-                allocation.claim.job == Some(job) && allocation.claim.pool != ask.pool;
+            // It began with another pool of its list, or with an attempt that is over, when there
+            // was another gateway.
+            let claim = &allocation.claim;
+            allocation.is_spent |= claim.job == Some(job)
+                && !(claim.pool == ask.pool && claim.is_for(job, ask.attempt));
         }
-        demand.waiting.insert(job);
-        add(&mut demand.load, &ask.resources);
+        demand.joins(job, &ask);
         let is_own =
             |it: &&Allocation| it.claim.job == Some(job) && !it.is_leaving() && !it.is_spent;
         let own = self.allocations.values().find(is_own).map(|it| it.claim.node.clone());
@@ -238,9 +250,7 @@ impl Machine {
     fn unqueue(&mut self, job: JobId) {
         let Some(wish) = self.jobs.get(&job).filter(|wish| !wish.runs) else { return };
         let Some(demand) = self.pools.get_mut(&wish.ask.pool) else { return };
-        demand.waiting.remove(&job);
-        demand.unserved.remove(&job);
-        subtract(&mut demand.load, &wish.ask.resources);
+        demand.leaves(job, &wish.ask);
     }
 
     fn started(&mut self, job: JobId, node: &NodeName) {
@@ -295,98 +305,5 @@ impl Machine {
                 self.forget(node, reason);
             }
         }
-    }
-
-    fn told(&mut self, node: &NodeName, status: Status, ran: Option<Duration>, now: Instant) {
-        let awaits_ends = self.awaits_ends(node);
-        let Some(allocation) = self.allocations.get_mut(node) else { return };
-        let was_missed = std::mem::take(&mut allocation.is_missed);
-        match status {
-            Status::Pending { reason } | Status::Unknown { reason } => {
-                allocation.word = Some(reason).filter(|reason| !reason.is_empty());
-            }
-            Status::Running { .. } => {
-                allocation.word = None;
-                allocation.runs(ran.unwrap_or_default(), now);
-            }
-            Status::Ending => allocation.word = Some("it is ending".to_owned()),
-            Status::Ended(end) => {
-                if matches!(end, End::Requeued | End::Failed(_))
-                    && let Some(id) = &allocation.claim.id
-                {
-                    self.orders.push(Order::Stop(node.clone(), id.clone()));
-                }
-                // The last words of its agent may be under way.
-                if awaits_ends && !was_missed {
-                    allocation.is_missed = true;
-                } else {
-                    self.gone(node, &end, now);
-                }
-            }
-            // It may have ended just now, and be in the accounts only in a while.
-            Status::Forgotten if was_missed || allocation.is_leaving() => {
-                let end = End::Failed("the engine knows nothing of it any more".to_owned());
-                self.gone(node, &end, now);
-            }
-            Status::Forgotten => allocation.is_missed = true,
-        }
-    }
-
-    /// An allocation is no more.
-    fn gone(&mut self, node: &NodeName, end: &End, now: Instant) {
-        let Some(allocation) = self.allocations.get(node) else { return };
-        let Some(demand) = self.pools.get_mut(&allocation.claim.pool) else { return };
-        let engine = demand.pool.engine.word();
-        let id = allocation.claim.id.as_ref().map_or_else(String::new, ToString::to_string);
-        let is_own_doing = allocation.is_leaving() || allocation.has_joined || allocation.is_spent;
-        let words = allocation.last_words.as_ref().filter(|_| !is_own_doing);
-        let words = words.map_or_else(String::new, |words| format!("; it said: {words}"));
-        let reason = format!("the allocation ({engine} job {id}) {end}{words}");
-        // One that is spent is followed by another one already, or its job waits elsewhere.
-        let own = allocation.claim.job.filter(|_| !allocation.is_spent);
-        let own = own.filter(|job| demand.waiting.contains(job));
-        let is_used = !allocation.jobs.is_empty();
-        let judged = is_used.then(|| Order::Judge(allocation.claim.clone(), end.clone()));
-        if !is_own_doing {
-            demand.failures += 1;
-            demand.pause_until = Some(now + demand.pool.interval * 6);
-        }
-        let says_nothing_of_others =
-            matches!(end, End::NodeFailure | End::Preempted | End::Requeued | End::NotBegun(_));
-        let is_worth_another = says_nothing_of_others && demand.failures < MOST_FAILURES;
-        match own {
-            Some(job) if is_own_doing || is_worth_another => drop(demand.unserved.insert(job)),
-            Some(job) => {
-                let reason = format!("{reason} before the job could start");
-                self.orders.push(Order::Conclude(job, without_start(end, reason)));
-            }
-            None if is_own_doing || demand.failures < MOST_FAILURES => {}
-            None => {
-                for job in &demand.waiting {
-                    let reason = format!(
-                        "{MOST_FAILURES} allocations of pool '{}' in a row ended before their agents \
-                         came; the latest: {reason}",
-                        demand.pool.name
-                    );
-                    self.orders.push(Order::Conclude(*job, without_start(end, reason)));
-                }
-                demand.failures = 0;
-            }
-        }
-        self.orders.extend(judged);
-        self.forget(node, reason);
-    }
-
-    pub(super) fn forget(&mut self, node: &NodeName, reason: String) {
-        self.allocations.remove(node);
-        self.orders.push(Order::Forget(node.clone(), reason));
-    }
-}
-
-/// How a job ends whose allocation ended before it could start.
-fn without_start(end: &End, reason: String) -> Outcome {
-    match end {
-        End::Cancelled { .. } => Outcome::Cancelled { reason },
-        _ => Outcome::Refused { reason },
     }
 }

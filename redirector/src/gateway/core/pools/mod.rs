@@ -20,6 +20,7 @@ mod answers;
 mod decisions;
 mod demand;
 mod doubts;
+mod endings;
 mod engines;
 mod kept;
 mod lists;
@@ -47,12 +48,12 @@ use self::{
     kept::Kept,
     machine::{Happened, Machine},
     testimony::Testimony,
-    turns::Turns,
+    turns::Turn,
 };
 use super::{Core, sites::Need};
 use crate::{
     engine::{batch::Refusal, join::Joining},
-    model::{JobId, NodeName, Outcome},
+    model::{JobId, NodeName, Outcome, Text},
 };
 
 /// What the core has of the pools of its configuration, if there are any.
@@ -69,10 +70,8 @@ pub(super) struct Pools {
     unsure: BTreeSet<NodeName>,
     /// Engines that have yet to say which of their jobs are this gateway's.
     unsearched: BTreeSet<usize>,
-    next_query: Option<Instant>,
-    turns: Turns,
-    /// How many answers of engines are under way.
-    asking: usize,
+    /// When each engine is asked.
+    turns: Vec<Turn>,
     wake: Option<Instant>,
 }
 
@@ -128,17 +127,27 @@ impl Core {
             self.conclude_unplaced(job, Outcome::Refused { reason });
             return ControlFlow::Break(());
         }
-        let program = need.program.as_bytes();
-        let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or(program);
+        let what = need.rule.as_ref().map_or(&need.program, |rule| &rule.pattern);
         let ask = Ask {
             pool: pool.to_owned(),
-            name: String::from_utf8_lossy(name).into_owned(),
+            name: format!("run{}.{}", live.run, last_of_path(what)),
+            attempt: live.attempt,
             resources: live.request.resources.clone(),
             time_limit: live.request.time_limit.map(Duration::from_millis),
             options: need.placement.options.clone(),
         };
         self.note(Happened::Queued { job, ask: Box::new(ask) });
         ControlFlow::Continue(())
+    }
+
+    /// All jobs that an earlier gateway has left are known: what it has asked for others is given
+    /// back.
+    pub(super) fn part_with_old_allocations(&mut self) {
+        let Some(pools) = &mut self.pools else { return };
+        let live = &self.live;
+        pools.machine.part_with_all_but(|job, claim| {
+            live.get(&job).is_some_and(|live| claim.is_for(job, live.attempt))
+        });
     }
 
     /// A job has begun on a node, which may be an allocation.
@@ -202,4 +211,12 @@ impl Core {
             self.settle_all();
         }
     }
+}
+
+/// `/opt/bin/bwa mem` as people know it: `bwa mem`.
+fn last_of_path(program: &Text) -> String {
+    let text = String::from_utf8_lossy(program.as_bytes()).into_owned();
+    let (first, rest) = text.split_once(' ').map_or((&*text, None), |(it, rest)| (it, Some(rest)));
+    let last = first.rsplit('/').next().unwrap_or(first);
+    rest.map_or_else(|| last.to_owned(), |rest| format!("{last} {rest}"))
 }

@@ -40,7 +40,9 @@ impl Core {
             }
             Order::Believe(job) => drop(self.believe(job)),
             Order::Judge(claim, end) => self.judge(&claim, &end),
-            Order::Forget(node, reason) => self.forget_allocation(&node, &reason),
+            Order::Forget { node, reason, keeps_log } => {
+                self.forget_allocation(&node, &reason, keeps_log);
+            }
             Order::Conclude(job, outcome) => self.conclude_unplaced(job, outcome),
         }
     }
@@ -76,8 +78,10 @@ impl Core {
             // Its mark still tells whose it is.
             tracing::error!(node = %claim.node, "cannot note down the allocation: {error}");
         }
-        if claim.id.is_some() && pools.next_query.is_none() {
-            pools.next_query = Some(Instant::now() + pools.interval());
+        if claim.id.is_some()
+            && let Some(engine) = pools.engines.of_pool(&claim.pool)
+        {
+            pools.turns[engine].want(Instant::now());
         }
     }
 
@@ -104,20 +108,22 @@ impl Core {
 
     fn stop_allocation(&mut self, node: &NodeName, id: EngineJobId) {
         let Some(pools) = &self.pools else { return };
-        let Some(engine) = pools.engines.of_pool(pool_of(node)) else { return };
-        let (stopped, node) = (pools.engines.stop(engine, vec![id.clone()]), node.clone());
-        tokio::spawn(async move {
-            if let Err(refusal) = stopped.await {
-                tracing::warn!(%node, %id, "the allocation is not stopped yet: {refusal}");
-            }
-        });
+        match pools.engines.of_pool(pool_of(node)) {
+            Some(engine) => pools.engines.stop_one(engine, node.clone(), id),
+            None => self.note(Happened::Stopped { node: node.clone(), id }),
+        }
     }
 
     /// An allocation is no more, and no node.
-    fn forget_allocation(&mut self, name: &NodeName, reason: &str) {
+    fn forget_allocation(&mut self, name: &NodeName, reason: &str, keeps_log: bool) {
         let Some(pools) = &mut self.pools else { return };
-        pools.kept.forget(name);
-        pools.unsure.remove(name);
+        pools.kept.forget(name, keeps_log);
+        if pools.unsure.remove(name)
+            && let Some(engine) = pools.engines.of_pool(pool_of(name))
+        {
+            // It may have been taken: then it is found, and stopped.
+            pools.search(engine, Instant::now());
+        }
         if let Some(joining) = &pools.joining {
             joining.forget(name);
         }

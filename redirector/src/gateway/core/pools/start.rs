@@ -1,10 +1,6 @@
 //! Pools as the configuration and earlier gateways have them, and what each asks its engine.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use super::{
     Pools,
@@ -13,7 +9,7 @@ use super::{
     kept::Kept,
     machine::Machine,
     testimony::Testimony,
-    turns::Turns,
+    turns::Turn,
 };
 use crate::{
     config::{Config, Host, Pool},
@@ -24,10 +20,8 @@ use crate::{
     gateway::core::{Facts, sites::Need},
     model::{Amount, NodeName, Text, Timestamp},
     node::mapping::Mapping,
+    program,
 };
-
-/// Between two queries, if no pool says otherwise.
-const INTERVAL: Duration = Duration::from_secs(10);
 
 impl Pools {
     /// `None` if there are no pools. With the hosts that allocations of earlier gateways are.
@@ -58,7 +52,11 @@ impl Pools {
         for claim in claims {
             let Some(pool) = machine.pool(&claim.pool).cloned() else {
                 let Claim { node, pool, .. } = &claim;
-                tracing::warn!(%node, "pool '{pool}' is not in redirector.toml any more; its allocation ends by itself");
+                let id = claim
+                    .id
+                    .as_ref()
+                    .map_or_else(String::new, |id| format!(" (job {id} of its engine)"));
+                tracing::warn!(%node, "pool '{pool}' is not in redirector.toml any more: its allocation{id} leaves by itself within minutes; until then it counts for its engine");
                 continue;
             };
             hosts.push(host(&pool, &claim));
@@ -77,7 +75,8 @@ impl Pools {
                 }
             }
         }
-        let next_query = Some(Instant::now());
+        let now = Instant::now();
+        let intervals = engines.intervals(&settings.pools);
         let unsearched = engines.all().collect();
         let pools = Self {
             machine,
@@ -88,10 +87,8 @@ impl Pools {
             joining: joining.ok(),
             unsure,
             unsearched,
-            next_query,
-            turns: Turns::default(),
-            asking: 0,
-            wake: next_query,
+            turns: intervals.into_iter().map(|it| Turn::new(it, now)).collect(),
+            wake: Some(now),
         };
         Some((pools, hosts))
     }
@@ -112,40 +109,41 @@ impl Pools {
         self.machine.allocation(node).is_some_and(allocation::Allocation::is_leaving)
     }
 
-    pub(super) fn interval(&self) -> Duration {
-        let intervals = self.machine.pools().map(|pool| pool.interval);
-        intervals.min().unwrap_or(INTERVAL)
-    }
-
-    /// When there is something to ask engines, unless they are being asked.
+    /// When there is something to ask an engine that is not being asked.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.next_query.filter(|_| self.asking == 0)
+        self.turns.iter().filter_map(Turn::due).min()
     }
 
-    /// Has all engines asked for all allocations, if it is time.
+    /// Has each engine asked for all its allocations, if it is its turn.
     pub(super) fn ask(&mut self, gateway: &str, now: Instant) -> bool {
-        if self.asking > 0 || self.next_query.is_none_or(|at| now < at) {
-            return false;
-        }
-        self.turns.take();
-        for engine in std::mem::take(&mut self.unsearched) {
-            self.asking += 1;
-            self.engines.find(engine, gateway.to_owned());
-        }
-        for engine in self.engines.all() {
-            let jobs = self.of_engine(engine);
-            if !jobs.is_empty() {
-                self.asking += 1;
-                self.engines.ask(engine, jobs);
+        let due = |engine: &usize| self.turns[*engine].due().is_some_and(|at| at <= now);
+        let due: Vec<_> = self.engines.all().filter(due).collect();
+        for engine in &due {
+            let jobs = self.of_engine(*engine);
+            if self.unsearched.remove(engine) {
+                // Both are the engine's whole list: one at a time.
+                self.engines.find(*engine, gateway.to_owned());
+                self.turns[*engine].begin(now);
+                self.turns[*engine].hasten(now);
+            } else if jobs.is_empty() {
+                self.turns[*engine].rest();
+            } else {
+                self.engines.ask(*engine, jobs);
+                self.turns[*engine].begin(now);
             }
         }
-        self.next_query = (self.asking > 0).then(|| now + self.interval());
-        true
+        !due.is_empty()
     }
 
-    /// Has engines asked soon, as far as it is not their turn anyway.
+    /// Has engines asked soon, as far as they may be asked.
     pub(super) fn hasten(&mut self, now: Instant) {
-        self.next_query = self.next_query.map(|at| self.turns.hasten(at, now));
+        self.turns.iter_mut().for_each(|turn| turn.hasten(now));
+    }
+
+    /// Has an engine asked which of its jobs are this gateway's.
+    pub(super) fn search(&mut self, engine: usize, now: Instant) {
+        self.unsearched.insert(engine);
+        self.turns[engine].want(now);
     }
 
     pub(super) fn of_engine(&self, engine: usize) -> Vec<(NodeName, EngineJobId)> {
@@ -165,7 +163,7 @@ impl Pools {
         let invitation = joining
             .invite(&claim.node)
             .map_err(|error| format!("cannot write the invitation of its agent: {error}"))?;
-        let program = std::env::current_exe()
+        let program = program::installed()
             .map_err(|error| format!("cannot find the redirector program: {error}"))?;
         let mapping = Mapping::of(&host(pool, claim));
         let there = |path: std::path::PathBuf| mapping.program(&Text::from(path));
@@ -175,7 +173,11 @@ impl Pools {
         )?;
         Ok(Request {
             name: claim.name.clone(),
-            mark: Mark { gateway: setup.gateway_id.clone(), allocation: claim.node.to_string() },
+            mark: Mark {
+                gateway: setup.gateway_id.clone(),
+                allocation: claim.node.to_string(),
+                job: claim.job,
+            },
             cpus: claim.size.cpus,
             mem: claim.size.mem,
             walltime: claim.size.walltime,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     allocation::Claim,
     doubts::Seems,
+    kept,
     machine::Happened,
     verdicts::{Circumstances, verdict},
 };
@@ -59,10 +60,9 @@ impl Testimony {
 
     fn keep(&mut self, word: Word) -> io::Result<()> {
         let job = word.ended.attempt.job;
-        let (file, draft) = (self.file(job), self.directory.join(format!("{job}.new")));
+        let file = self.file(job);
         fs::create_dir_all(&self.directory)?;
-        fs::write(&draft, serde_json::to_vec(&word)?)?;
-        fs::rename(&draft, &file)?;
+        kept::write(&file, &serde_json::to_vec(&word)?)?;
         self.words.insert(job, word);
         Ok(())
     }
@@ -77,8 +77,8 @@ fn read_all(directory: &Path) -> io::Result<BTreeMap<JobId, Word>> {
     for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|it| it == "json") {
-            let word: Word = serde_json::from_slice(&fs::read(path)?)?;
-            words.insert(word.ended.attempt.job, word);
+            let word: Option<Word> = kept::read_or_put_aside(&path);
+            words.extend(word.map(|word| (word.ended.attempt.job, word)));
         }
     }
     Ok(words)

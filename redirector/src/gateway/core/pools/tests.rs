@@ -2,6 +2,9 @@
 
 mod doubts;
 mod lists;
+mod restart;
+mod stops;
+mod time_left;
 
 use std::{
     sync::Arc,
@@ -81,7 +84,7 @@ impl Situation {
     fn queue_limited(&mut self, job: u64, cpus: u64, time_limit: Option<Duration>) -> Vec<String> {
         let resources = Resources::new(Amount::whole(cpus), 0);
         let (pool, name, options) = ("p".to_owned(), "job".to_owned(), EngineOptions::default());
-        let ask = Ask { pool, name, resources, time_limit, options };
+        let ask = Ask { pool, name, attempt: 1, resources, time_limit, options };
         self.after(Happened::Queued { job: JobId(job), ask: Box::new(ask) })
     }
 
@@ -135,7 +138,7 @@ fn word(order: &Order) -> String {
         Order::Hasten => "hasten".to_owned(),
         Order::Believe(job) => format!("believe {job}"),
         Order::Judge(claim, end) => format!("judge {}: it {end}", claim.node),
-        Order::Forget(node, _) => format!("forget {node}"),
+        Order::Forget { node, .. } => format!("forget {node}"),
         Order::Conclude(job, Outcome::Refused { .. }) => format!("refuse {job}"),
         Order::Conclude(job, outcome) => format!("{outcome} {job}"),
     }
@@ -329,7 +332,7 @@ fn an_engine_that_says_nothing_says_nothing_about_jobs() {
     assert_eq!(it.told("p-1", Status::Forgotten), NOTHING, "it may be in the accounts soon");
     assert_eq!(it.told("p-1", Status::Pending { reason: String::new() }), NOTHING);
     assert_eq!(it.told("p-1", Status::Forgotten), NOTHING);
-    assert_eq!(it.told("p-1", Status::Forgotten), ["refuse 1", "forget p-1"]);
+    assert_eq!(it.told("p-1", Status::Forgotten), ["stop p-1", "refuse 1", "forget p-1"]);
 }
 
 #[test]

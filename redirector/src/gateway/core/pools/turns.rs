@@ -1,36 +1,70 @@
-//! When engines are asked: in turn, and once more between two turns if there is a reason.
+//! When an engine is asked: once in each interval, however much waits.
+//!
+//! If there is a reason, the query of the next interval is brought forward. Then the one after it
+//! comes that much later, so that there are never more queries than intervals:
+//!
+//! ```text
+//!   interval   |    1    |    2    |    3    |
+//!   query      1   2               3
+//!                  └ brought forward, because an agent was lost
+//! ```
 
 use std::time::{Duration, Instant};
 
 /// What has just happened to an allocation takes an engine this long to see.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Whether engines can be asked before it is their turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Turns {
-    /// The next query is in its turn.
-    #[default]
-    Kept,
-    /// The next query comes before its turn.
-    Hastened,
-    /// The latest query came before its turn.
-    Used,
+/// One engine's turns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    interval: Duration,
+    /// When to ask; `None`: there is nothing to ask.
+    next: Option<Instant>,
+    /// The end of the latest interval whose query has been made.
+    spent_until: Instant,
+    /// The engine is being asked.
+    is_asked: bool,
 }
 
-impl Turns {
-    /// When to ask, if there is a reason to ask soon and the next turn is `at`.
-    pub(super) fn hasten(&mut self, at: Instant, now: Instant) -> Instant {
-        let soon = now + SOON;
-        if *self != Self::Kept || at <= soon {
-            return at;
-        }
-        *self = Self::Hastened;
-        soon
+impl Turn {
+    /// The first is at once.
+    pub(super) fn new(interval: Duration, now: Instant) -> Self {
+        Self { interval, next: Some(now), spent_until: now, is_asked: false }
     }
 
-    /// Engines are asked.
-    pub(super) fn take(&mut self) {
-        *self = if *self == Self::Hastened { Self::Used } else { Self::Kept };
+    /// When to ask, unless the engine is being asked.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.next.filter(|_| !self.is_asked)
+    }
+
+    /// There is something to ask.
+    pub(super) fn want(&mut self, now: Instant) {
+        self.next.get_or_insert(self.spent_until.max(now + self.interval));
+    }
+
+    /// There is a reason to ask soon, if something is to be asked at all.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        let soon = now + SOON;
+        if self.spent_until <= now + self.interval {
+            self.next = self.next.map(|next| next.min(soon));
+        }
+    }
+
+    /// The engine is asked.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.is_asked = true;
+        self.spent_until = self.spent_until.max(now) + self.interval;
+        self.next = Some(self.spent_until);
+    }
+
+    /// It has answered.
+    pub(super) fn answered(&mut self) {
+        self.is_asked = false;
+    }
+
+    /// There is nothing to ask.
+    pub(super) fn rest(&mut self) {
+        self.next = None;
     }
 }
 
@@ -38,18 +72,64 @@ impl Turns {
 mod tests {
     use super::*;
 
+    const INTERVAL: Duration = Duration::from_secs(10);
+
+    fn asked_once(now: Instant) -> Turn {
+        let mut turn = Turn::new(INTERVAL, now);
+        assert_eq!(turn.due(), Some(now));
+        turn.begin(now);
+        assert_eq!(turn.due(), None, "it is being asked");
+        turn.answered();
+        turn
+    }
+
     #[test]
-    fn one_query_between_two_turns() {
-        let (mut turns, now) = (Turns::default(), Instant::now());
-        let at = now + Duration::from_secs(10);
-        assert_eq!(turns.hasten(now, now), now, "it is asked at once anyway");
-        assert_eq!(turns.hasten(at, now), now + SOON);
-        let (soon, later) = (now + SOON, now + SOON / 2);
-        assert_eq!(turns.hasten(soon, later), soon, "it is not put off");
-        turns.take();
-        let (at, now) = (soon + Duration::from_secs(10), soon);
-        assert_eq!(turns.hasten(at, now), at, "one was hastened already");
-        turns.take();
-        assert_eq!(turns.hasten(at + SOON * 2, at), at + SOON, "that was the turn");
+    fn one_query_in_each_interval() {
+        let now = Instant::now();
+        let mut turn = asked_once(now);
+        assert_eq!(turn.due(), Some(now + INTERVAL));
+        turn.want(now + SOON);
+        assert_eq!(turn.due(), Some(now + INTERVAL));
+        turn.rest();
+        assert_eq!(turn.due(), None, "there was nothing to ask");
+        turn.hasten(now + INTERVAL);
+        assert_eq!(turn.due(), None);
+        turn.want(now + INTERVAL * 5);
+        assert_eq!(turn.due(), Some(now + INTERVAL * 6));
+    }
+
+    #[test]
+    fn what_is_brought_forward_is_not_asked_again() {
+        let now = Instant::now();
+        let mut turn = asked_once(now);
+        turn.hasten(now + SOON);
+        assert_eq!(turn.due(), Some(now + SOON * 2));
+        turn.hasten(now + SOON * 2);
+        assert_eq!(turn.due(), Some(now + SOON * 2), "it is not put off");
+        turn.begin(now + SOON * 2);
+        turn.answered();
+        assert_eq!(turn.due(), Some(now + INTERVAL * 2));
+        turn.hasten(now + SOON * 3);
+        assert_eq!(turn.due(), Some(now + INTERVAL * 2), "only that of one interval ahead");
+        turn.hasten(now + INTERVAL);
+        assert_eq!(turn.due(), Some(now + INTERVAL + SOON));
+    }
+
+    #[test]
+    fn never_more_queries_than_intervals_however_often_there_is_a_reason() {
+        let now = Instant::now();
+        let mut turn = Turn::new(INTERVAL, now);
+        let mut queries = 0;
+        for second in 0..1000 {
+            let now = now + Duration::from_secs(second);
+            if turn.due().is_some_and(|at| at <= now) {
+                turn.begin(now);
+                turn.answered();
+                queries += 1;
+            }
+            turn.hasten(now);
+        }
+        // Those of 100 intervals, and the one that was brought forward last.
+        assert_eq!(queries, 101);
     }
 }

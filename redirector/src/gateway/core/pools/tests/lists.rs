@@ -13,7 +13,7 @@ fn options() -> EngineOptions {
 fn ask(pool: &str, options: EngineOptions) -> Box<Ask> {
     let (pool, name) = (pool.to_owned(), "job".to_owned());
     let resources = Resources::new(Amount::ONE, 0);
-    Box::new(Ask { pool, name, resources, time_limit: None, options })
+    Box::new(Ask { pool, name, attempt: 1, resources, time_limit: None, options })
 }
 
 /// What an earlier gateway has asked for on behalf of job 1.
@@ -24,6 +24,7 @@ fn claim(node: &str, pool: &str) -> Claim {
         pool: pool.to_owned(),
         name: "job".to_owned(),
         job: Some(JobId(1)),
+        attempt: 1,
         size: Size::of_job(&ask, None),
         options: options(),
         id: Some(EngineJobId("7".to_owned())),
@@ -41,9 +42,12 @@ fn options_of_a_rule_go_into_the_allocation_of_its_job() {
     assert_eq!(serde_json::from_value::<Claim>(kept.clone()).unwrap(), *claim);
     // As a gateway has left it that knew nothing of options.
     let mut before = kept;
-    before.as_object_mut().unwrap().remove("options").unwrap();
+    for field in ["options", "attempt"] {
+        before.as_object_mut().unwrap().remove(field).unwrap();
+    }
     let read: Claim = serde_json::from_value(before).unwrap();
     assert_eq!(read.options, EngineOptions::default());
+    assert!(read.is_for(JobId(1), 2), "it may be");
 }
 
 #[test]
