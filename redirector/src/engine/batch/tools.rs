@@ -259,8 +259,28 @@ pub(super) fn words<const COUNT: usize>(words: [&str; COUNT]) -> Vec<OsString> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
+
+    /// Puts a script in the place of an engine's program. Another program writes it: a file that this
+    /// one has open cannot be run while a thread starts something.
+    pub(in crate::engine::batch) fn pretend(directory: &Path, program: &str, script: &str) {
+        let file = directory.join(program);
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 700 \"$2\"";
+        let mut shell = std::process::Command::new("sh");
+        let status = shell.args(["-c", write, "sh", script]).arg(&file).status().unwrap();
+        assert!(status.success() && fs::exists(&file).unwrap(), "{program}");
+    }
+
+    /// The variables by which programs in `directory` go before those of this computer.
+    pub(in crate::engine::batch) fn before_others(
+        directory: &Path,
+    ) -> BTreeMap<Text, Option<Text>> {
+        let path = format!("{}:/usr/bin:/bin", directory.display());
+        BTreeMap::from([("PATH".into(), Some(path.as_str().into()))])
+    }
 
     fn tools(variables: &[(&str, Option<&str>)]) -> Tools {
         let variables =

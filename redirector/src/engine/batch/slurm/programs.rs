@@ -67,13 +67,17 @@ impl Programs {
         }
     }
 
-    /// squeue's jobs: all of this user, or one.
+    /// squeue's jobs: all of this user, or one. Without `--all` squeue leaves out those in partitions
+    /// that are hidden or closed to the user's groups (`squeue(1)`), which would look as if they had ended.
     async fn list(&self, which: &str) -> Result<Vec<Record>, Refusal> {
         let format = format!("--Format={}", listing::format());
-        let arguments = ["--noheader", "--states=all", which, &format];
+        let arguments = ["--noheader", "--all", "--states=all", which, &format];
         let said = self.tools.run("squeue", words(arguments)).await?;
         if said.status.success() {
-            return Ok(listing::read(&said.stdout));
+            let mut records = listing::read(&said.stdout);
+            // Those of a federation that another cluster has begun are shown by '--all', too.
+            records.retain(|record| record.state != "REVOKED");
+            return Ok(records);
         }
         if said.stderr.contains("Invalid job id specified") {
             return Ok(Vec::new());
@@ -212,13 +216,15 @@ impl Batch for Programs {
     ) -> Answer<'a, Result<Vec<String>, Refusal>> {
         Box::pin(async move {
             let partition = options.partition.as_deref();
-            let only = partition.map(|partition| format!("--partition={partition}"));
-            let fixed = ["--noheader".to_owned(), format!("--format={}", partitions::FORMAT)];
-            let said = self.tools.run("sinfo", fixed.into_iter().chain(only)).await?;
+            let format = format!("--format={}", partitions::FORMAT);
+            // Hidden partitions are shown with '--all' only, which does not go with '--partition'.
+            let all = partition.map(|_| "--all");
+            let arguments = ["--noheader", &format].into_iter().chain(all);
+            let said = self.tools.run("sinfo", arguments).await?;
             if !said.status.success() {
                 return Err(refusal(said.complaint()));
             }
-            let lines = partitions::read(&said.stdout);
+            let lines = partitions::read(&said.stdout, partition);
             match partition {
                 Some(partition) if lines.is_empty() => {
                     Err(Refusal::Permanent(format!("Slurm has no partition '{partition}'")))
@@ -228,3 +234,6 @@ impl Batch for Programs {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
