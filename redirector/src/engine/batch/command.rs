@@ -217,6 +217,18 @@ impl Batch for Command {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn search_by_hand(&self, request: &Request) -> Option<String> {
+        let name = template::name(request);
+        let list = shell_words::join(&self.templates.status);
+        let cancel = shell_words::join(&self.templates.cancel);
+        Some(format!(
+            "commands cannot look for it (pool {}): look for a job called '{name}' in the engine's \
+             own listing (here '{list}'), end it if it is there ('{cancel}'), and correct \
+             'id_pattern' of the pool if 'submit' has printed an id",
+            self.pool
+        ))
+    }
+
     fn version(&self) -> Answer<'_, Result<String, Refusal>> {
         let program = self.templates.submit.first().cloned().unwrap_or_default();
         Box::pin(async move { Ok(format!("commands ('{program}' submits)")) })

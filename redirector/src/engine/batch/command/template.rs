@@ -7,6 +7,11 @@ use crate::{
     model::Text,
 };
 
+/// What `{name}` stands for.
+pub(super) fn name(request: &Request) -> String {
+    request.safe_name("/:@*\\\"'`$&|;<>()")
+}
+
 /// What stands for what.
 pub(super) struct Values {
     values: Vec<(&'static str, Vec<u8>)>,
@@ -27,7 +32,7 @@ impl Values {
         let option = |option: &Option<String>| option.clone().unwrap_or_default();
         let values = vec![
             ("{script}", script.as_os_str().as_bytes().to_vec()),
-            ("{name}", text(request.safe_name("/:@*\\\"'`$&|;<>()"))),
+            ("{name}", text(name(request))),
             ("{mark}", text(request.mark.to_string())),
             ("{cpus}", text(request.cpus.to_string())),
             ("{gpus}", text(request.gpus.to_string())),
