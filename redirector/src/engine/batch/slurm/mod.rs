@@ -51,6 +51,9 @@ const UNSURE: [&str; 3] = [
     "Transport endpoint is not connected",
 ];
 
+/// What sbatch and salloc say before they sleep for up to two minutes; the pool tries again by itself.
+const RETRIES: [&str; 3] = ["sleeping and retrying", "disabled, retrying", "queue full, sleeping"];
+
 /// What Slurm's complaint means for whoever would ask again.
 fn refusal(complaint: String) -> Refusal {
     Refusal::of(complaint, &TEMPORARY, &UNSURE)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    accounting,
+    RETRIES, accounting,
     immediate::Immediate,
     listing, partitions,
     record::{Record, marked},
@@ -23,9 +23,6 @@ use crate::{
 
 /// Most ids on one command line, which may have 128 KiB.
 const AT_ONCE: usize = 1000;
-
-/// What sbatch says before it sleeps for up to two minutes; the pool tries again by itself.
-const RETRIES: [&str; 3] = ["sleeping and retrying", "disabled, retrying", "queue full, sleeping"];
 
 const ADVICE: &str = "install Slurm's client programs here (Debian: slurm-client), or set PATH in \
                       the pool's 'engine_env'";
