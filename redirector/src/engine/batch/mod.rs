@@ -87,6 +87,17 @@ impl Refusal {
     }
 }
 
+/// Whether all of `jobs` are numbers, as those of `engine` are: anything else might be taken for an
+/// option or a pattern, and mean other jobs.
+fn only_numbers(engine: &str, jobs: &[EngineJobId]) -> Result<(), Refusal> {
+    match jobs.iter().find(|id| !id.0.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some(strange) => Err(Refusal::Permanent(format!(
+            "'{strange}' is no job id of {engine}, and nothing was ended"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// An engine. Several methods may be under way at the same time.
 pub trait Batch: Send + Sync {
     /// Hands a script in; it starts when the engine sees fit, once at most.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{EngineOptions, Pool},
     engine::batch::{
-        Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status,
+        Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status, only_numbers,
         tools::{Said, Tools, words},
     },
 };
@@ -134,12 +134,8 @@ impl Programs {
     }
 
     async fn cancel(&self, jobs: &[EngineJobId]) -> Result<(), Refusal> {
+        only_numbers("Slurm", jobs)?;
         for jobs in jobs.chunks(AT_ONCE) {
-            // Only ids: a name or an option would mean other jobs.
-            let are_ids = jobs.iter().all(|id| id.0.bytes().all(|byte| byte.is_ascii_digit()));
-            if !are_ids {
-                return Err(Refusal::Permanent(format!("not all of {jobs:?} are ids of Slurm")));
-            }
             // Quiet about those that have ended.
             let ids = jobs.iter().map(|id| id.0.as_str());
             let said = self.tools.run("scancel", ["--quiet"].into_iter().chain(ids)).await?;

@@ -50,3 +50,10 @@ async fn jobs_in_hidden_partitions_are_seen() {
     let lines = slurm.capacity(&options).await.unwrap();
     assert!(lines.len() == 1 && lines[0].contains("partition hidden"), "{lines:?}");
 }
+
+#[tokio::test]
+async fn only_ids_are_cancelled() {
+    let directory = tempfile::tempdir().unwrap();
+    let refusal = slurm(directory.path()).stop(&[id("12"), id("--user=ann")]).await.unwrap_err();
+    assert_eq!(refusal.to_string(), "'--user=ann' is no job id of Slurm, and nothing was ended");
+}
