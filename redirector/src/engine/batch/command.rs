@@ -67,10 +67,19 @@ impl Command {
     async fn submit(&self, request: &Request) -> Result<EngineJobId, Refusal> {
         let wants_file = self.templates.submit.iter().any(|word| word.contains("{script}"));
         let script = script_file(request);
+        let values = Values::of_request(request, &script);
+        if let Some(name) = values.missing(&self.templates.submit) {
+            return Err(Refusal::Permanent(format!(
+                "pool {}: 'submit' has {name}, for which this job has no value: add {}, or take \
+                 {name} out of 'submit'",
+                self.pool,
+                template::setting_of(name)
+            )));
+        }
         if wants_file {
             write_script(request, &script)?;
         }
-        let words = Values::of_request(request, &script).fill(&self.templates.submit);
+        let words = values.fill(&self.templates.submit);
         let input = if wants_file { "" } else { &request.script };
         let said = self.run(words, input).await?;
         if !said.status.success() {

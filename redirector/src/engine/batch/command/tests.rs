@@ -156,6 +156,15 @@ async fn what_could_not_be_cancelled_is_still_there() {
     }
 }
 
+#[tokio::test]
+async fn a_name_without_a_value_is_not_taken_for_none() {
+    let engine = engine(&templates("qsub -l walltime={time}", "true", "true")).unwrap();
+    let Err(Refusal::Permanent(said)) = engine.start(&small()).await else { panic!() };
+    for part in ["pool site", "{time}", "'walltime'", "'time='"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
 #[test]
 fn patterns_that_cannot_be_used_are_named() {
     for (id_pattern, status_pattern, part) in [
