@@ -293,8 +293,22 @@ impl Batch for Command {
     }
 
     fn version(&self) -> Answer<'_, Result<String, Refusal>> {
-        let program = self.templates.submit.first().cloned().unwrap_or_default();
-        Box::pin(async move { Ok(format!("commands ('{program}' submits)")) })
+        Box::pin(async move {
+            let Templates { submit, status, cancel, .. } = &self.templates;
+            let commands = [("submit", submit), ("status", status), ("cancel", cancel)];
+            let first = |words: &[String]| words.first().cloned().unwrap_or_default();
+            let missing: Vec<_> = commands
+                .iter()
+                .filter(|(_, words)| !self.tools.has(&first(words)))
+                .map(|(setting, words)| format!("'{}' of '{setting}'", first(words)))
+                .collect();
+            if !missing.is_empty() {
+                let missing = missing.join(", ");
+                return Err(Refusal::Permanent(format!("there is no program {missing}; {ADVICE}")));
+            }
+            let programs = commands.map(|(setting, words)| format!("{setting} '{}'", first(words)));
+            Ok(format!("commands: {}", programs.join(", ")))
+        })
     }
 }
 

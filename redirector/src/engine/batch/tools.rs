@@ -5,13 +5,14 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     io,
+    path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use nix::{
     sys::signal::{Signal, killpg},
-    unistd::Pid,
+    unistd::{AccessFlags, Pid, access},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -136,6 +137,20 @@ impl Tools {
         }
     }
 
+    /// Whether there is such a program, in the PATH that it would be looked for in.
+    pub(super) fn has(&self, program: &str) -> bool {
+        if program.contains('/') {
+            return can_be_run(Path::new(program));
+        }
+        let path = match self.variables.get(&Text::from("PATH")) {
+            Some(path) => path.as_ref().map(|path| path.as_path().into()),
+            None => env::var_os("PATH"),
+        };
+        // Where execvp(3) looks without PATH.
+        let path: OsString = path.unwrap_or_else(|| "/bin:/usr/bin".into());
+        !program.is_empty() && env::split_paths(&path).any(|place| can_be_run(&place.join(program)))
+    }
+
     /// A program with these variables, in a process group of its own: some are scripts that start
     /// others, and all of it is to be ended at once.
     pub(super) fn command<Word: AsRef<OsStr>>(
@@ -174,6 +189,10 @@ impl Tools {
             };
         }
     }
+}
+
+fn can_be_run(file: &Path) -> bool {
+    file.is_file() && access(file, AccessFlags::X_OK).is_ok()
 }
 
 /// The process group of a program, which ends with this.
@@ -260,7 +279,7 @@ pub(super) fn words<const COUNT: usize>(words: [&str; COUNT]) -> Vec<OsString> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{fs, path::Path};
+    use std::fs;
 
     use super::*;
 
@@ -309,6 +328,18 @@ pub(super) mod tests {
         let Refusal::Permanent(said) = refusal else { panic!("{refusal:?}") };
         assert!(said.starts_with("cannot run 'no-such-program'"), "{said}");
         assert!(said.ends_with("install it"), "{said}");
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_the_path_of_the_pool() {
+        let directory = tempfile::tempdir().unwrap();
+        pretend(directory.path(), "mine", "true");
+        let path = directory.path().to_str().unwrap();
+        let own = tools(&[("PATH", Some(path))]);
+        assert!(own.has("mine") && !own.has("sh") && own.has("/bin/sh"));
+        assert!(!own.has("") && !own.has(&format!("{path}/other")) && !own.has(path));
+        assert!(tools(&[]).has("sh") && !tools(&[]).has("mine"));
+        assert!(tools(&[("PATH", None)]).has("sh"));
     }
 
     #[tokio::test]

@@ -165,6 +165,21 @@ async fn a_name_without_a_value_is_not_taken_for_none() {
     }
 }
 
+#[tokio::test]
+async fn the_doctor_finds_missing_programs() {
+    let missing = engine(&templates("nosuchqsub x", "sh", "/nowhere/qdel {ids}")).unwrap();
+    let said = missing.version().await.unwrap_err().to_string();
+    for part in ["'nosuchqsub' of 'submit'", "'/nowhere/qdel' of 'cancel'", "engine_env"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(!said.contains("'status'"), "{said}");
+    let complete = engine(&templates("sh x", "/bin/sh", "sh")).unwrap();
+    assert_eq!(
+        complete.version().await.unwrap(),
+        "commands: submit 'sh', status '/bin/sh', cancel 'sh'"
+    );
+}
+
 #[test]
 fn patterns_that_cannot_be_used_are_named() {
     for (id_pattern, status_pattern, part) in [

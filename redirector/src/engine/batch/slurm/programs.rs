@@ -27,7 +27,16 @@ const AT_ONCE: usize = 1000;
 const ADVICE: &str = "install Slurm's client programs here (Debian: slurm-client), or set PATH in \
                       the pool's 'engine_env'";
 
-/// `sbatch`, `squeue`, `scancel` and `sacct`.
+const NEEDED: [&str; 4] = ["sbatch", "squeue", "scancel", "sinfo"];
+
+/// Programs that are done without, and what is lost then.
+const OPTIONAL: [(&str, &str); 3] = [
+    ("salloc", "jobs begin on Slurm's next round only"),
+    ("srun", "jobs begin on Slurm's next round only"),
+    ("sacct", "nothing is known of jobs that Slurm has forgotten, nor who cancelled one"),
+];
+
+/// The programs of Slurm.
 pub struct Programs {
     tools: Tools,
     immediate: Immediate,
@@ -198,8 +207,25 @@ impl Batch for Programs {
 
     fn version(&self) -> Answer<'_, Result<String, Refusal>> {
         Box::pin(async move {
+            let missing: Vec<_> =
+                NEEDED.into_iter().filter(|program| !self.tools.has(program)).collect();
+            if !missing.is_empty() {
+                let missing = missing.join(", ");
+                return Err(Refusal::Permanent(format!(
+                    "these programs of Slurm are missing: {missing}; {ADVICE}"
+                )));
+            }
             let said = self.tools.run("sbatch", ["--version"]).await?;
-            Ok(said.stdout.trim().to_owned())
+            let lost = OPTIONAL.into_iter().filter(|(program, _)| !self.tools.has(program));
+            let lost = lost.map(|(program, loss)| format!("; without {program}, {loss}"));
+            let found = NEEDED.into_iter().chain(OPTIONAL.map(|(program, _)| program));
+            let found: Vec<_> = found.filter(|program| self.tools.has(program)).collect();
+            Ok(format!(
+                "{} with {}{}",
+                said.stdout.trim(),
+                found.join(", "),
+                lost.collect::<String>()
+            ))
         })
     }
 

@@ -57,3 +57,28 @@ async fn only_ids_are_cancelled() {
     let refusal = slurm(directory.path()).stop(&[id("12"), id("--user=ann")]).await.unwrap_err();
     assert_eq!(refusal.to_string(), "'--user=ann' is no job id of Slurm, and nothing was ended");
 }
+
+#[tokio::test]
+async fn programs_that_are_missing_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let only_here = |directory: &Path| {
+        let mut pool = Pool::minimal("long", Engine::Slurm { rest: None }, PoolMode::PerJob);
+        let path = directory.to_str().unwrap();
+        pool.engine_env.insert("PATH".into(), Some(path.into()));
+        Programs::new(&pool)
+    };
+    for program in ["sbatch", "squeue"] {
+        pretend(directory.path(), program, "echo slurm 22.05.8");
+    }
+    let said = only_here(directory.path()).version().await.unwrap_err().to_string();
+    assert!(said.contains("missing: scancel, sinfo;") && said.contains("slurm-client"), "{said}");
+    for program in ["scancel", "sinfo", "srun"] {
+        pretend(directory.path(), program, "exit 1");
+    }
+    assert_eq!(
+        only_here(directory.path()).version().await.unwrap(),
+        "slurm 22.05.8 with sbatch, squeue, scancel, sinfo, srun; without salloc, jobs begin on \
+         Slurm's next round only; without sacct, nothing is known of jobs that Slurm has \
+         forgotten, nor who cancelled one"
+    );
+}
