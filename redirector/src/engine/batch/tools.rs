@@ -41,6 +41,7 @@ pub(super) struct Tools {
 /// What a program said.
 #[derive(Debug)]
 pub(super) struct Said {
+    program: String,
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
@@ -51,7 +52,7 @@ impl Said {
     pub(super) fn complaint(&self) -> String {
         let text = [&self.stderr, &self.stdout].into_iter().find(|text| !text.trim().is_empty());
         text.map_or_else(
-            || format!("it said nothing ({})", self.status),
+            || format!("'{}' said nothing ({})", self.program, self.status),
             |text| text.trim().to_owned(),
         )
     }
@@ -122,7 +123,7 @@ impl Tools {
         match ended {
             Ok(Ok(Collected::Said(status, stdout))) => {
                 group.has_ended();
-                Ok(Said { status, stdout, stderr })
+                Ok(Said { program: program.to_owned(), status, stdout, stderr })
             }
             Ok(Ok(Collected::Retries)) => Err(Trouble::Retries(stderr.trim().to_owned())),
             Ok(Err(cause)) => {
@@ -319,6 +320,8 @@ pub(super) mod tests {
         assert_eq!((&*said.stdout, &*said.stderr), ("b none C\nin", "no\n"));
         assert_eq!(said.status.code(), Some(3));
         assert_eq!(said.complaint(), "no");
+        let silent = shell(&tools, "exit 3", "").await.unwrap();
+        assert_eq!(silent.complaint(), "'sh' said nothing (exit status: 3)");
     }
 
     #[tokio::test]
