@@ -178,6 +178,12 @@ impl PoolSection {
 
     fn rest(&self) -> Result<Option<RestAddress>, String> {
         let Some(url) = &self.rest else { return Ok(None) };
+        if url.starts_with("https://") {
+            return Err(format!(
+                "rest: '{url}': https is not supported. Put something that speaks it in front of \
+                 slurmrestd, a TLS proxy or an ssh tunnel, and name its http:// address"
+            ));
+        }
         if !url.starts_with("http://") {
             return Err(format!(
                 "rest: expected where slurmrestd answers, such as \"http://head:6820\", found \

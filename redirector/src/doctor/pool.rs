@@ -12,7 +12,7 @@ use crate::{
         api::{Client, Error},
         submit::{self, Wishes},
     },
-    config::{Pool, format_duration},
+    config::{Engine, Pool, PoolMode, format_duration},
     doctor::Checkup,
     engine::batch,
     model::{Amount, Job, JobId, Outcome, PoolList, Timestamp},
@@ -78,6 +78,7 @@ async fn probe(pool: &Pool) -> Result<Finding, Problem> {
         name: Some("doctor".to_owned()),
         pool: Some(PoolList::from(&*pool.name)),
         cpus: Some(Amount::ONE),
+        mem: memory(pool),
         time_limit: Some(PATIENCE),
         ..Wishes::default()
     };
@@ -90,6 +91,14 @@ async fn probe(pool: &Pool) -> Result<Finding, Problem> {
     let why = client.explain(job).await?.lines.join(" ");
     client.cancel(job, "the doctor waits no longer").await?;
     Ok(late(job, &why))
+}
+
+/// The memory that the probe job has to ask for: a template that has a place for it wants some.
+fn memory(pool: &Pool) -> Option<u64> {
+    const ENOUGH: u64 = 256 << 20;
+    let Engine::Command(templates) = &pool.engine else { return None };
+    let asks = templates.submit.iter().any(|word| word.contains("{mem_mb}"));
+    (asks && pool.mode == PoolMode::PerJob).then_some(ENOUGH)
 }
 
 fn late(job: JobId, why: &str) -> Finding {

@@ -84,6 +84,7 @@ fn what_is_wrong_with_a_pool_is_said_with_its_line() {
         ),
         ("engine = 'slurm'\ninterval = 0", "at least 1s"),
         ("engine = 'slurm'\nrest = 'head:6820'", "http://head:6820"),
+        ("engine = 'slurm'\nrest = 'https://head:6820'", "https is not supported"),
         ("engine = 'slurm'\nrest = 'http://h'\narguments = ['-x']", "does without"),
         ("engine = 'slurm'\ntags = ['a,b']", "'a,b'"),
         ("engine = 'slurm'\npath_map = { data = '/data' }", "path_map"),

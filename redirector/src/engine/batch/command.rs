@@ -16,7 +16,13 @@
 mod reading;
 mod template;
 
-use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+};
 
 use self::{reading::Reading, template::Values};
 use super::{
@@ -61,10 +67,19 @@ impl Command {
     async fn submit(&self, request: &Request) -> Result<EngineJobId, Refusal> {
         let wants_file = self.templates.submit.iter().any(|word| word.contains("{script}"));
         let script = script_file(request);
+        let values = Values::of_request(request, &script);
+        if let Some(name) = values.missing(&self.templates.submit) {
+            return Err(Refusal::Permanent(format!(
+                "pool {}: 'submit' has {name}, for which this job has no value: add {}, or take \
+                 {name} out of 'submit'",
+                self.pool,
+                template::setting_of(name)
+            )));
+        }
         if wants_file {
             write_script(request, &script)?;
         }
-        let words = Values::of_request(request, &script).fill(&self.templates.submit);
+        let words = values.fill(&self.templates.submit);
         let input = if wants_file { "" } else { &request.script };
         let said = self.run(words, input).await?;
         if !said.status.success() {
@@ -86,68 +101,104 @@ impl Command {
         })
     }
 
-    /// Runs `template` for `jobs`: in one call if it takes all ids, else in one for each.
+    /// Runs `template` for `jobs`: in one call if it takes all ids, else in one for each. What was
+    /// said comes with the jobs that it was said of.
     async fn run_for(
         &self,
         template: &[String],
         jobs: &[EngineJobId],
-    ) -> Result<Vec<Said>, Refusal> {
+    ) -> Result<Vec<(Vec<EngineJobId>, Said)>, Refusal> {
         let takes_all = template.iter().any(|word| word.contains("{ids}"));
         let takes_one = template.iter().any(|word| word.contains("{id}"));
         let at_once = if takes_one && !takes_all { 1 } else { AT_ONCE };
         let mut said = Vec::new();
         for jobs in jobs.chunks(at_once) {
-            said.push(self.run(Values::of_jobs(jobs).fill(template), "").await?);
+            let words = Values::of_jobs(jobs).fill(template);
+            said.push((jobs.to_vec(), self.run(words, "").await?));
         }
         Ok(said)
     }
 
-    async fn states(&self, jobs: &[EngineJobId]) -> Result<Vec<(EngineJobId, Status)>, Refusal> {
-        let mut listed = std::collections::BTreeMap::new();
-        let mut complaint = None;
-        for said in self.run_for(&self.templates.status, jobs).await? {
+    async fn list(&self, jobs: &[EngineJobId]) -> Result<Listing, Refusal> {
+        let mut listing = Listing::default();
+        for (_, said) in self.run_for(&self.templates.status, jobs).await? {
             let found = self.reading.jobs(&said.stdout);
+            let is_empty = found.is_empty() && said.stdout.trim().is_empty();
             // Some engines fail when one of the jobs is unknown, and tell the others.
-            if !said.status.success() && found.is_empty() && said.stdout.trim().is_empty() {
-                complaint = Some(said.complaint());
+            if !said.status.success() && is_empty && !is_unknown_job(&said.complaint()) {
+                let complaint = said.complaint();
+                listing.trouble = Some(format!("pool {}: 'status' says: {complaint}", self.pool));
             }
-            listed.extend(found);
+            listing.jobs.extend(found);
         }
-        let state = |id: &EngineJobId| {
-            let absent = || match &complaint {
-                Some(complaint) if !is_unknown_job(complaint) => Status::Unknown {
-                    reason: format!("pool {}: 'status' says: {complaint}", self.pool),
-                },
-                _ => Status::Forgotten,
-            };
-            (id.clone(), listed.get(id).cloned().unwrap_or_else(absent))
-        };
-        Ok(jobs.iter().map(state).collect())
+        Ok(listing)
+    }
+
+    async fn states(&self, jobs: &[EngineJobId]) -> Result<Vec<(EngineJobId, Status)>, Refusal> {
+        let listing = self.list(jobs).await?;
+        Ok(jobs.iter().map(|id| (id.clone(), listing.status(id))).collect())
     }
 
     async fn cancel(&self, jobs: &[EngineJobId]) -> Result<(), Refusal> {
         if jobs.is_empty() {
             return Ok(());
         }
-        for said in self.run_for(&self.templates.cancel, jobs).await? {
-            if !said.status.success() {
-                tracing::debug!("pool {}: 'cancel' says: {}", self.pool, said.complaint());
+        let mut not_taken = BTreeSet::new();
+        let mut complaints = BTreeSet::new();
+        for (of, said) in self.run_for(&self.templates.cancel, jobs).await? {
+            if !said.status.success() && !tells_only_of_ended_jobs(&said.complaint()) {
+                complaints.insert(said.complaint());
+                not_taken.extend(of);
             }
         }
-        // Commands of this kind fail when a job has ended. Whether all have is what counts.
-        let left = self.states(jobs).await?.into_iter().filter_map(|(id, status)| match status {
-            Status::Pending { .. } => Some(id.0),
-            _ => None,
+        // Commands of this kind fail when a job has ended. Whether all have is what counts; one that
+        // runs, or is in a state that is not known, may take a moment to end, but only if the engine
+        // was told to end it.
+        let listing = self.list(jobs).await.unwrap_or_else(|refusal| Listing::none(&refusal));
+        let left = jobs.iter().filter_map(|id| {
+            let is_ending = listing.jobs.contains_key(id) && !not_taken.contains(id);
+            let what = match listing.status(id) {
+                Status::Pending { .. } => "waits".to_owned(),
+                Status::Running { .. } if !is_ending => "runs".to_owned(),
+                Status::Unknown { reason } if !is_ending => reason,
+                _ => return None,
+            };
+            Some(format!("{id} ({what})"))
         });
         let left: Vec<_> = left.collect();
         if left.is_empty() {
             return Ok(());
         }
+        let said = complaints.iter().map(|said| format!("; 'cancel' says: {said}"));
         Err(Refusal::Temporary(format!(
-            "pool {}: after 'cancel' there still wait {}",
+            "pool {}: after 'cancel' there may still be {}{}",
             self.pool,
-            left.join(", ")
+            left.join(", "),
+            said.collect::<String>()
         )))
+    }
+}
+
+/// What `status` has told.
+#[derive(Default)]
+struct Listing {
+    jobs: BTreeMap<EngineJobId, Status>,
+    /// Why those that are not listed may be there all the same.
+    trouble: Option<String>,
+}
+
+impl Listing {
+    /// It could not be had.
+    fn none(refusal: &Refusal) -> Self {
+        Self { jobs: BTreeMap::new(), trouble: Some(refusal.to_string()) }
+    }
+
+    fn status(&self, id: &EngineJobId) -> Status {
+        match (self.jobs.get(id), &self.trouble) {
+            (Some(status), _) => status.clone(),
+            (None, Some(reason)) => Status::Unknown { reason: reason.clone() },
+            (None, None) => Status::Forgotten,
+        }
     }
 }
 
@@ -160,6 +211,18 @@ fn is_unknown_job(complaint: &str) -> bool {
     ["unknown job", "not found", "does not exist", "invalid job", "no such job"]
         .iter()
         .any(|saying| complaint.contains(saying))
+}
+
+/// Whether jobs were not cancelled only because they have ended.
+fn tells_only_of_ended_jobs(complaint: &str) -> bool {
+    let has_ended = |line: &str| {
+        let line = line.to_ascii_lowercase();
+        is_unknown_job(&line)
+            || ["has finished", "already finished", "already completed", "invalid for state of job"]
+                .iter()
+                .any(|saying| line.contains(saying))
+    };
+    complaint.lines().filter(|line| !line.trim().is_empty()).all(has_ended)
 }
 
 /// Where the script of a request is put: beside its output, where the nodes see it.
@@ -217,9 +280,35 @@ impl Batch for Command {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    fn search_by_hand(&self, request: &Request) -> Option<String> {
+        let name = template::name(request);
+        let list = shell_words::join(&self.templates.status);
+        let cancel = shell_words::join(&self.templates.cancel);
+        Some(format!(
+            "commands cannot look for it (pool {}): look for a job called '{name}' in the engine's \
+             own listing (here '{list}'), end it if it is there ('{cancel}'), and correct \
+             'id_pattern' of the pool if 'submit' has printed an id",
+            self.pool
+        ))
+    }
+
     fn version(&self) -> Answer<'_, Result<String, Refusal>> {
-        let program = self.templates.submit.first().cloned().unwrap_or_default();
-        Box::pin(async move { Ok(format!("commands ('{program}' submits)")) })
+        Box::pin(async move {
+            let Templates { submit, status, cancel, .. } = &self.templates;
+            let commands = [("submit", submit), ("status", status), ("cancel", cancel)];
+            let first = |words: &[String]| words.first().cloned().unwrap_or_default();
+            let missing: Vec<_> = commands
+                .iter()
+                .filter(|(_, words)| !self.tools.has(&first(words)))
+                .map(|(setting, words)| format!("'{}' of '{setting}'", first(words)))
+                .collect();
+            if !missing.is_empty() {
+                let missing = missing.join(", ");
+                return Err(Refusal::Permanent(format!("there is no program {missing}; {ADVICE}")));
+            }
+            let programs = commands.map(|(setting, words)| format!("{setting} '{}'", first(words)));
+            Ok(format!("commands: {}", programs.join(", ")))
+        })
     }
 }
 

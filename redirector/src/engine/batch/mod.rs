@@ -68,7 +68,7 @@ pub enum Refusal {
     #[error("{0}")]
     Permanent(String),
     /// It did not answer in time, and may have done it. Before a request is repeated, ask
-    /// [`Batch::find`].
+    /// [`Batch::find`]; where that cannot tell ([`Batch::search_by_hand`]), do not repeat it.
     #[error("{0}")]
     Unsure(String),
 }
@@ -84,6 +84,17 @@ impl Refusal {
         } else {
             Self::Permanent(complaint)
         }
+    }
+}
+
+/// Whether all of `jobs` are numbers, as those of `engine` are: anything else might be taken for an
+/// option or a pattern, and mean other jobs.
+fn only_numbers(engine: &str, jobs: &[EngineJobId]) -> Result<(), Refusal> {
+    match jobs.iter().find(|id| !id.0.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some(strange) => Err(Refusal::Permanent(format!(
+            "'{strange}' is no job id of {engine}, and nothing was ended"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -110,6 +121,12 @@ pub trait Batch: Send + Sync {
         &'a self,
         gateway: &'a str,
     ) -> Answer<'a, Result<Vec<(EngineJobId, Mark)>, Refusal>>;
+
+    /// Of an engine that has no place for marks, so that [`Batch::find`] can find nothing: how a
+    /// person looks for the job of `request`, and ends it. `None`: what is not found is not there.
+    fn search_by_hand(&self, _request: &Request) -> Option<String> {
+        None
+    }
 
     /// What answers here, and which version of it.
     fn version(&self) -> Answer<'_, Result<String, Refusal>>;

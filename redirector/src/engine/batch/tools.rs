@@ -5,13 +5,14 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     io,
+    path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use nix::{
     sys::signal::{Signal, killpg},
-    unistd::Pid,
+    unistd::{AccessFlags, Pid, access},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -40,6 +41,7 @@ pub(super) struct Tools {
 /// What a program said.
 #[derive(Debug)]
 pub(super) struct Said {
+    program: String,
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
@@ -50,7 +52,7 @@ impl Said {
     pub(super) fn complaint(&self) -> String {
         let text = [&self.stderr, &self.stdout].into_iter().find(|text| !text.trim().is_empty());
         text.map_or_else(
-            || format!("it said nothing ({})", self.status),
+            || format!("'{}' said nothing ({})", self.program, self.status),
             |text| text.trim().to_owned(),
         )
     }
@@ -121,7 +123,7 @@ impl Tools {
         match ended {
             Ok(Ok(Collected::Said(status, stdout))) => {
                 group.has_ended();
-                Ok(Said { status, stdout, stderr })
+                Ok(Said { program: program.to_owned(), status, stdout, stderr })
             }
             Ok(Ok(Collected::Retries)) => Err(Trouble::Retries(stderr.trim().to_owned())),
             Ok(Err(cause)) => {
@@ -134,6 +136,20 @@ impl Tools {
                 Err(Trouble::Slow { program: program.to_owned(), said })
             }
         }
+    }
+
+    /// Whether there is such a program, in the PATH that it would be looked for in.
+    pub(super) fn has(&self, program: &str) -> bool {
+        if program.contains('/') {
+            return can_be_run(Path::new(program));
+        }
+        let path = match self.variables.get(&Text::from("PATH")) {
+            Some(path) => path.as_ref().map(|path| path.as_path().into()),
+            None => env::var_os("PATH"),
+        };
+        // Where execvp(3) looks without PATH.
+        let path: OsString = path.unwrap_or_else(|| "/bin:/usr/bin".into());
+        !program.is_empty() && env::split_paths(&path).any(|place| can_be_run(&place.join(program)))
     }
 
     /// A program with these variables, in a process group of its own: some are scripts that start
@@ -174,6 +190,10 @@ impl Tools {
             };
         }
     }
+}
+
+fn can_be_run(file: &Path) -> bool {
+    file.is_file() && access(file, AccessFlags::X_OK).is_ok()
 }
 
 /// The process group of a program, which ends with this.
@@ -259,8 +279,28 @@ pub(super) fn words<const COUNT: usize>(words: [&str; COUNT]) -> Vec<OsString> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::fs;
+
     use super::*;
+
+    /// Puts a script in the place of an engine's program. Another program writes it: a file that this
+    /// one has open cannot be run while a thread starts something.
+    pub(in crate::engine::batch) fn pretend(directory: &Path, program: &str, script: &str) {
+        let file = directory.join(program);
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 700 \"$2\"";
+        let mut shell = std::process::Command::new("sh");
+        let status = shell.args(["-c", write, "sh", script]).arg(&file).status().unwrap();
+        assert!(status.success() && fs::exists(&file).unwrap(), "{program}");
+    }
+
+    /// The variables by which programs in `directory` go before those of this computer.
+    pub(in crate::engine::batch) fn before_others(
+        directory: &Path,
+    ) -> BTreeMap<Text, Option<Text>> {
+        let path = format!("{}:/usr/bin:/bin", directory.display());
+        BTreeMap::from([("PATH".into(), Some(path.as_str().into()))])
+    }
 
     fn tools(variables: &[(&str, Option<&str>)]) -> Tools {
         let variables =
@@ -280,6 +320,8 @@ mod tests {
         assert_eq!((&*said.stdout, &*said.stderr), ("b none C\nin", "no\n"));
         assert_eq!(said.status.code(), Some(3));
         assert_eq!(said.complaint(), "no");
+        let silent = shell(&tools, "exit 3", "").await.unwrap();
+        assert_eq!(silent.complaint(), "'sh' said nothing (exit status: 3)");
     }
 
     #[tokio::test]
@@ -289,6 +331,18 @@ mod tests {
         let Refusal::Permanent(said) = refusal else { panic!("{refusal:?}") };
         assert!(said.starts_with("cannot run 'no-such-program'"), "{said}");
         assert!(said.ends_with("install it"), "{said}");
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_the_path_of_the_pool() {
+        let directory = tempfile::tempdir().unwrap();
+        pretend(directory.path(), "mine", "true");
+        let path = directory.path().to_str().unwrap();
+        let own = tools(&[("PATH", Some(path))]);
+        assert!(own.has("mine") && !own.has("sh") && own.has("/bin/sh"));
+        assert!(!own.has("") && !own.has(&format!("{path}/other")) && !own.has(path));
+        assert!(tools(&[]).has("sh") && !tools(&[]).has("mine"));
+        assert!(tools(&[("PATH", None)]).has("sh"));
     }
 
     #[tokio::test]

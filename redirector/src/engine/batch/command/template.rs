@@ -7,9 +7,26 @@ use crate::{
     model::Text,
 };
 
+/// What `{name}` stands for.
+pub(super) fn name(request: &Request) -> String {
+    request.safe_name("/:@*\\\"'`$&|;<>()")
+}
+
+/// Who says what `name` stands for.
+pub(super) fn setting_of(name: &str) -> &'static str {
+    match name {
+        "{mem_mb}" => "'mem=' to the rule of the job, or 'mem' to the pool if it is a pilot",
+        "{time_min}" | "{time}" => "'walltime' to the pool, or 'time=' to the rule of the job",
+        "{account}" => "'account' to the pool or to the rule of the job",
+        "{qos}" => "'qos' to the pool or to the rule of the job",
+        _ => "'partition' or 'queue' to the pool or to the rule of the job",
+    }
+}
+
 /// What stands for what.
 pub(super) struct Values {
-    values: Vec<(&'static str, Vec<u8>)>,
+    /// `None`: nobody has said what.
+    values: Vec<(&'static str, Option<Vec<u8>>)>,
     ids: Vec<String>,
 }
 
@@ -20,26 +37,27 @@ const ALL_IDS: &str = "{ids}";
 impl Values {
     /// For `submit`.
     pub(super) fn of_request(request: &Request, script: &Path) -> Self {
-        let text = |text: String| text.into_bytes();
+        let text = |text: String| Some(text.into_bytes());
+        let path = |path: &Path| Some(path.as_os_str().as_bytes().to_vec());
         let minutes = request.minutes();
         let clock = minutes.map(|minutes| format!("{:02}:{:02}:00", minutes / 60, minutes % 60));
         let options = &request.options;
-        let option = |option: &Option<String>| option.clone().unwrap_or_default();
+        let option = |option: &Option<String>| option.clone().and_then(text);
         let values = vec![
-            ("{script}", script.as_os_str().as_bytes().to_vec()),
-            ("{name}", text(request.safe_name("/:@*\\\"'`$&|;<>()"))),
+            ("{script}", path(script)),
+            ("{name}", text(name(request))),
             ("{mark}", text(request.mark.to_string())),
             ("{cpus}", text(request.cpus.to_string())),
             ("{gpus}", text(request.gpus.to_string())),
-            ("{mem_mb}", text(request.mem_mb().unwrap_or_default().to_string())),
-            ("{time_min}", text(minutes.unwrap_or_default().to_string())),
-            ("{time}", text(clock.unwrap_or_default())),
-            ("{output}", request.output.as_os_str().as_bytes().to_vec()),
-            ("{directory}", request.directory.as_os_str().as_bytes().to_vec()),
-            ("{partition}", text(option(&options.partition))),
-            ("{queue}", text(option(&options.partition))),
-            ("{account}", text(option(&options.account))),
-            ("{qos}", text(option(&options.qos))),
+            ("{mem_mb}", request.mem_mb().and_then(|mem| text(mem.to_string()))),
+            ("{time_min}", minutes.and_then(|minutes| text(minutes.to_string()))),
+            ("{time}", clock.and_then(text)),
+            ("{output}", path(&request.output)),
+            ("{directory}", path(&request.directory)),
+            ("{partition}", option(&options.partition)),
+            ("{queue}", option(&options.partition)),
+            ("{account}", option(&options.account)),
+            ("{qos}", option(&options.qos)),
         ];
         Self { values, ids: Vec::new() }
     }
@@ -48,8 +66,17 @@ impl Values {
     pub(super) fn of_jobs(jobs: &[EngineJobId]) -> Self {
         let ids: Vec<_> = jobs.iter().map(|id| id.0.clone()).collect();
         let first = ids.first().cloned().unwrap_or_default();
-        let values = vec![("{id}", first.into_bytes()), (ALL_IDS, ids.join(",").into_bytes())];
+        let values =
+            vec![("{id}", Some(first.into_bytes())), (ALL_IDS, Some(ids.join(",").into_bytes()))];
         Self { values, ids }
+    }
+
+    /// A name in `template` that stands for nothing. What an engine would make of a word without it
+    /// nobody knows: a limit of 0, or the next word as its value.
+    pub(super) fn missing(&self, template: &[String]) -> Option<&'static str> {
+        let is_used = |name: &str| template.iter().any(|word| word.contains(name));
+        let mut missing = self.values.iter().filter(|(_, value)| value.is_none());
+        missing.find(|(name, _)| is_used(name)).map(|(name, _)| *name)
     }
 
     /// The words with values in place of names. What is in a value stays as it is.
@@ -71,7 +98,7 @@ impl Values {
             rest = &rest[start..];
             let named = self.values.iter().find(|(name, _)| rest.starts_with(name));
             let length = if let Some((name, value)) = named {
-                filled.extend(value);
+                filled.extend(value.iter().flatten());
                 name.len()
             } else {
                 filled.push(b'{');
@@ -126,5 +153,26 @@ mod tests {
         let values = Values::of_jobs(&jobs);
         assert_eq!(fill(&values, "qstat {ids}"), ["qstat", "1.pbs", "2"]);
         assert_eq!(fill(&values, "q --jobs={ids} {id}"), ["q", "--jobs=1.pbs,2", "1.pbs"]);
+    }
+
+    #[test]
+    fn names_that_stand_for_nothing_are_found() {
+        let mut request = small();
+        let missing = |request: &Request, template: &str| {
+            let values = Values::of_request(request, Path::new("/tmp/a script"));
+            values.missing(&shell_words::split(template).unwrap())
+        };
+        assert_eq!(missing(&request, "qsub -N {name} -c {cpus} -g {gpus} {script}"), None);
+        for (template, name) in [
+            ("qsub -l walltime={time}", "{time}"),
+            ("qsub -t {time_min}", "{time_min}"),
+            ("qsub -l 'ncpus={cpus} mem={mem_mb}mb'", "{mem_mb}"),
+            ("qsub -q {queue}", "{queue}"),
+            ("qsub -A {account}", "{account}"),
+        ] {
+            assert_eq!(missing(&request, template), Some(name));
+        }
+        request.walltime = Some(Duration::from_mins(90));
+        assert_eq!(missing(&request, "qsub -l walltime={time} -t {time_min}"), None);
     }
 }

@@ -113,6 +113,73 @@ async fn complaints_reach_the_person_whole() {
     assert!(matches!(&states[0].1, Status::Unknown { .. }), "{states:?}");
 }
 
+#[tokio::test]
+async fn what_could_not_be_cancelled_is_still_there() {
+    let script = |script: &str| shell_words::join(["sh", "-c", script, "sh", "{ids}"]);
+    let down = script("echo 'qdel: cannot connect to server' >&2; exit 1");
+    let done = script("true");
+    // One of them has ended, and that is all that is wrong.
+    let gone = script(
+        "echo 'qdel: Unknown Job Id 2.pbs' >&2; echo 'qdel: Job has finished 3' >&2; exit 1",
+    );
+    let silent = script("exit 0; echo");
+    let list = |lines: &str| script(&format!("printf '{lines}'"));
+    let no_list = script("echo 'qstat: cannot connect to server' >&2; exit 1");
+    let unknown = script("echo 'qstat: Unknown Job Id 1' >&2; exit 1");
+    for (cancel, status, left) in [
+        (&down, &no_list, &["1", "2", "cannot connect"][..]),
+        (&down, &list("1 R\\n2 Q\\n"), &["1 (runs)", "2 (waits)", "qdel: cannot connect"]),
+        (&down, &list("1 C\\n2 C\\n"), &[]),
+        (&down, &unknown, &[]),
+        (&done, &list("1 R\\n2 C\\n"), &[]),
+        (&done, &list("1 R\\n2 Q\\n"), &["2 (waits)"]),
+        // A word that is not known, of one that is about to end.
+        (&done, &list("1 COMPLETING\\n"), &[]),
+        (&down, &list("1 COMPLETING\\n"), &["1 ('COMPLETING'", "qdel: cannot connect"]),
+        (&done, &no_list, &["1 (", "2 (", "qstat: cannot connect"]),
+        (&done, &unknown, &[]),
+        (&gone, &list("1 R\\n"), &[]),
+        (&silent, &list(""), &[]),
+    ] {
+        let engine = engine(&templates("true", status, cancel)).unwrap();
+        let stopped = engine.stop(&["1", "2"].map(id)).await;
+        if left.is_empty() {
+            assert_eq!(stopped, Ok(()), "{cancel} {status}");
+            continue;
+        }
+        let Err(Refusal::Temporary(said)) = stopped else {
+            panic!("{cancel} {status}: {stopped:?}")
+        };
+        for part in left {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_name_without_a_value_is_not_taken_for_none() {
+    let engine = engine(&templates("qsub -l walltime={time}", "true", "true")).unwrap();
+    let Err(Refusal::Permanent(said)) = engine.start(&small()).await else { panic!() };
+    for part in ["pool site", "{time}", "'walltime'", "'time='"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_finds_missing_programs() {
+    let missing = engine(&templates("nosuchqsub x", "sh", "/nowhere/qdel {ids}")).unwrap();
+    let said = missing.version().await.unwrap_err().to_string();
+    for part in ["'nosuchqsub' of 'submit'", "'/nowhere/qdel' of 'cancel'", "engine_env"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(!said.contains("'status'"), "{said}");
+    let complete = engine(&templates("sh x", "/bin/sh", "sh")).unwrap();
+    assert_eq!(
+        complete.version().await.unwrap(),
+        "commands: submit 'sh', status '/bin/sh', cancel 'sh'"
+    );
+}
+
 #[test]
 fn patterns_that_cannot_be_used_are_named() {
     for (id_pattern, status_pattern, part) in [

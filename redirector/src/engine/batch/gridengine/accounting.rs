@@ -11,14 +11,15 @@ const LIMIT: u32 = 37;
 const RESCHEDULED: [u32; 2] = [25, 24];
 const NODE_LOST: [u32; 2] = [22, 23];
 
-/// Reads what `qacct -j` printed. Of a job that ran more than once the last run counts.
-pub(super) fn read(text: &str) -> BTreeMap<EngineJobId, End> {
+/// Reads what `qacct -j` printed of the jobs of `owner`. Of a job that ran more than once the last
+/// run counts.
+pub(super) fn read(text: &str, owner: &str) -> BTreeMap<EngineJobId, End> {
     // Each job begins with a line of `=`.
-    let jobs = text.split("\n=").map(read_job);
+    let jobs = text.split("\n=").map(|job| read_job(job, owner));
     jobs.flatten().collect()
 }
 
-fn read_job(text: &str) -> Option<(EngineJobId, End)> {
+fn read_job(text: &str, owner: &str) -> Option<(EngineJobId, End)> {
     let field = |name: &str| {
         text.lines().find_map(|line| {
             let (field, value) = line.split_once(char::is_whitespace)?;
@@ -26,6 +27,10 @@ fn read_job(text: &str) -> Option<(EngineJobId, End)> {
         })
     };
     let id = field("jobnumber")?;
+    // Ids are given anew some time, and accounts go back for years: another's job had this one.
+    if field("owner").is_some_and(|other| other != owner) {
+        return None;
+    }
     let failed = field("failed")?;
     let number = |text: &str| text.split_whitespace().next()?.parse::<u32>().ok();
     let status = field("exit_status").and_then(number)?;
@@ -66,7 +71,7 @@ mod tests {
 
     #[test]
     fn ends_are_read_as_qacct_prints_them() {
-        let ends = read(PRINTED);
+        let ends = read(PRINTED, "root");
         let of = |id: &str| ends.get(&EngineJobId(id.to_owned())).cloned();
         assert_eq!(of("2"), Some(End::Done(3)));
         assert_eq!(of("3"), Some(End::Signal(11)));
@@ -76,10 +81,15 @@ mod tests {
     }
 
     #[test]
+    fn another_users_job_that_had_the_same_id_is_another() {
+        assert_eq!(read(PRINTED, "ann"), BTreeMap::new());
+    }
+
+    #[test]
     fn a_job_that_was_ended_long_before_its_time_took_too_much_memory() {
         let text = "jobnumber    4\nfailed       37  : qmaster enforced h_rt, h_cpu, or h_vmem \
                     limit\nexit_status  137\nru_wallclock 3s\ncategory     -l h_rt=200\n";
-        assert_eq!(read(text).into_values().next(), Some(End::OutOfMemory));
+        assert_eq!(read(text, "ann").into_values().next(), Some(End::OutOfMemory));
     }
 
     proptest! {
@@ -88,8 +98,8 @@ mod tests {
             text in "((jobnumber|failed|exit_status|=|ru_wallclock) {0,2}[-0-9a-z.]{0,12}\n){0,8}",
             cut in 0..9000_usize,
         ) {
-            read(&text);
-            read(&PRINTED[..PRINTED.floor_char_boundary(cut)]);
+            read(&text, "ann");
+            read(&PRINTED[..PRINTED.floor_char_boundary(cut)], "root");
         }
     }
 }

@@ -27,13 +27,18 @@ impl Listed {
         self.state.contains('h')
     }
 
+    /// State E, in which it stays until somebody deletes it or clears that.
+    pub(super) fn could_not_be_started(&self) -> bool {
+        self.state.contains('E')
+    }
+
     fn host(&self) -> Option<String> {
         Some(self.queue.as_ref()?.split_once('@')?.1.to_owned())
     }
 
     pub(super) fn status(&self) -> Status {
         let is = |letter: char| self.state.contains(letter);
-        if is('E') {
+        if self.could_not_be_started() {
             return Status::Ended(End::Failed("Grid Engine could not start it".to_owned()));
         }
         // Started anew after its host was lost, in spite of `-r n`.

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use self::listing::Listed;
 use super::{
-    Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status,
+    Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status, only_numbers,
     tools::{Tools, words},
 };
 use crate::config::{EngineOptions, Pool};
@@ -29,9 +29,13 @@ use crate::config::{EngineOptions, Pool};
 /// Most ids on one command line, which may have 128 KiB.
 const AT_ONCE: usize = 1000;
 
-/// More ended jobs than these are looked up by one reading of today's accounts, whoever's and
-/// whatever they are; fewer by a reading for each.
+/// More ended jobs than these are looked up by one reading of the accounts of the last day; fewer by
+/// a reading for each.
 const SINGLY: usize = 4;
+
+/// Of those that are not among the accounts of the last day, so many are looked up by a reading for
+/// each, which goes through all that there are.
+const SINGLY_AT_MOST: usize = 20;
 
 const ADVICE: &str = "install Grid Engine's client programs here (Debian: gridengine-client), or \
                       set PATH and SGE_ROOT in the pool's 'engine_env'";
@@ -102,23 +106,30 @@ impl GridEngine {
 
     /// How the jobs `ids` have ended, as far as the accounts have it.
     async fn ends(&self, ids: &[&EngineJobId]) -> BTreeMap<EngineJobId, End> {
-        if ids.is_empty() {
-            return BTreeMap::new();
-        }
-        if ids.len() > SINGLY {
-            let user = user();
-            return self.accounts(&["-d", "1", "-o", &user, "-j"]).await;
-        }
         let mut ends = BTreeMap::new();
-        for id in ids {
+        if ids.len() > SINGLY {
+            ends = self.ends_of_a_day().await;
+        }
+        let missing: Vec<_> = ids.iter().filter(|id| !ends.contains_key(**id)).collect();
+        for id in missing.into_iter().take(SINGLY_AT_MOST) {
             ends.extend(self.accounts(&["-j", &id.0]).await);
         }
         ends
     }
 
+    /// Of the jobs that ended within the last day. Without `-E` it is those that began then
+    /// (`qacct(1)` of 8.1.9; other Grid Engines do not have it), and long ones are missing.
+    async fn ends_of_a_day(&self) -> BTreeMap<EngineJobId, End> {
+        let user = user();
+        let by_start = ["-d", "1", "-o", &user, "-j"];
+        let by_end = [&["-E"], &by_start[..]].concat();
+        let ends = self.accounts(&by_end).await;
+        if ends.is_empty() { self.accounts(&by_start).await } else { ends }
+    }
+
     async fn accounts(&self, arguments: &[&str]) -> BTreeMap<EngineJobId, End> {
         match self.tools.run("qacct", arguments).await {
-            Ok(said) => accounting::read(&said.stdout),
+            Ok(said) => accounting::read(&said.stdout, &user()),
             Err(trouble) => {
                 tracing::debug!("qacct: {trouble}");
                 BTreeMap::new()
@@ -131,21 +142,26 @@ impl GridEngine {
             self.list().await?.into_iter().map(|job| (job.id.clone(), job)).collect();
         let gone: Vec<_> = jobs.iter().filter(|id| !listed.contains_key(id)).collect();
         let mut ends = self.ends(&gone).await;
+        let is_broken =
+            |id: &&EngineJobId| listed.get(*id).is_some_and(Listed::could_not_be_started);
+        let broken: Vec<_> = jobs.iter().filter(is_broken).collect();
+        let errors = self.errors_of(&broken).await;
         let state = |id: &EngineJobId| {
             let ended = || ends.remove(id).map_or(Status::Forgotten, Status::Ended);
-            (id.clone(), listed.get(id).map_or_else(ended, Listed::status))
+            let status = match (listed.get(id).map(Listed::status), errors.get(id)) {
+                (Some(Status::Ended(End::Failed(what))), Some(why)) => {
+                    Status::Ended(End::Failed(format!("{what}: {why}")))
+                }
+                (status, _) => status.unwrap_or_else(ended),
+            };
+            (id.clone(), status)
         };
         Ok(jobs.iter().map(state).collect())
     }
 
     async fn cancel(&self, jobs: &[EngineJobId]) -> Result<(), Refusal> {
+        only_numbers("Grid Engine", jobs)?;
         for jobs in jobs.chunks(AT_ONCE) {
-            // Only ids: a pattern of names would mean other jobs.
-            if !jobs.iter().all(|id| id.0.bytes().all(|byte| byte.is_ascii_digit())) {
-                return Err(Refusal::Permanent(format!(
-                    "not all of {jobs:?} are ids of Grid Engine"
-                )));
-            }
             let said = self.tools.run("qdel", jobs.iter().map(|id| &id.0)).await?;
             if said.status.success() {
                 continue;
@@ -181,7 +197,7 @@ impl GridEngine {
                 format!("it runs{host}")
             }
             Status::Ending => "it is being ended".to_owned(),
-            Status::Ended(end) => match self.error_of(job).await {
+            Status::Ended(end) => match self.errors_of(&[job]).await.remove(job) {
                 Some(error) => format!("Grid Engine could not start it: {error}"),
                 None => format!("it {end}"),
             },
@@ -198,10 +214,21 @@ impl GridEngine {
         }
     }
 
-    /// Why a job is in state E.
-    async fn error_of(&self, job: &EngineJobId) -> Option<String> {
-        let said = self.tools.run("qstat", words(["-xml", "-j", &job.0])).await.ok()?;
-        listing::read_details(&said.stdout).into_iter().find_map(|details| details.error)
+    /// Why jobs are in state E, as far as Grid Engine tells.
+    async fn errors_of(&self, jobs: &[&EngineJobId]) -> BTreeMap<EngineJobId, String> {
+        let mut errors = BTreeMap::new();
+        for jobs in jobs.chunks(AT_ONCE) {
+            let ids: Vec<_> = jobs.iter().map(|id| id.0.as_str()).collect();
+            match self.tools.run("qstat", ["-xml", "-j", &ids.join(",")]).await {
+                Ok(said) => errors.extend(
+                    listing::read_details(&said.stdout)
+                        .into_iter()
+                        .filter_map(|details| Some((details.id, details.error?))),
+                ),
+                Err(trouble) => tracing::debug!("qstat -j: {trouble}"),
+            }
+        }
+        errors
     }
 
     async fn marked(&self, gateway: &str) -> Result<Vec<(EngineJobId, Mark)>, Refusal> {
@@ -281,28 +308,4 @@ impl Batch for GridEngine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_is_told_whether_to_try_again() {
-        for (said, expected) in [
-            (
-                "Unable to run job: unable to send message to qmaster using port 27245 on host \
-                 \"localhost\": got send error\nExiting.",
-                Refusal::Temporary as fn(String) -> Refusal,
-            ),
-            (
-                "Unable to run job: Error reading answer list from qmaster\nExiting.",
-                Refusal::Unsure,
-            ),
-            (
-                "Unable to run job: Job was rejected because job requests unknown queue \
-                 \"nosuch.q\"\nExiting.",
-                Refusal::Permanent,
-            ),
-        ] {
-            assert_eq!(refusal(said.to_owned()), expected(said.to_owned()));
-        }
-    }
-}
+mod tests;

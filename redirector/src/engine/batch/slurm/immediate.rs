@@ -12,7 +12,7 @@
 //! whatever does not work this way, and nobody is told of that: sbatch says it in its own words.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ffi::OsString,
     os::unix::ffi::OsStrExt,
     process::{ExitStatus, Stdio},
@@ -27,12 +27,12 @@ use nix::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     process::Child,
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
     time::timeout,
 };
 
 use super::{
-    refusal,
+    RETRIES, refusal,
     submission::{file_name_pattern, of_allocation, with_bytes},
 };
 use crate::engine::batch::{
@@ -54,30 +54,44 @@ const BROKEN: Duration = Duration::from_mins(10);
 const TOLD: &str = "redirector-allocation ";
 
 /// What salloc runs, here. Complaints of srun go where the script's output goes (`$1`), if that
-/// is to be seen here.
+/// is to be seen here, else to this program.
 const LAUNCHER: &str = r#"echo "redirector-allocation $SLURM_JOB_ID"
-output=$1
+if ( : >>"$1" ) 2>/dev/null
+then exec 2>>"$1"
+fi
 shift
-( : >>"$output" ) 2>/dev/null || output=/dev/null
-exec srun "$@" >/dev/null 2>>"$output""#;
+exec srun "$@" >/dev/null"#;
 
 /// What there is of them.
 pub(super) struct Immediate {
     turns: Arc<Semaphore>,
     shared: Arc<Shared>,
+    /// How long a salloc may take to tell an id, and then to end if it has told none.
+    patience: Duration,
 }
 
 #[derive(Default)]
 struct Shared {
     /// Until when each partition is left to sbatch; the empty name is that of the default one.
     resting: Mutex<BTreeMap<String, Instant>>,
-    /// Those whose script may not have been begun.
-    unbegun: Mutex<BTreeSet<EngineJobId>>,
+    /// Those whose script may not have been begun, and what srun said if that is not in the
+    /// script's output.
+    unbegun: Mutex<BTreeMap<EngineJobId, String>>,
+}
+
+/// What a salloc does first.
+enum First {
+    /// It has an allocation.
+    Told(EngineJobId),
+    /// It ends without one.
+    Ended,
+    /// It would sleep and try again.
+    Retries,
 }
 
 impl Immediate {
     pub(super) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(MOST)), shared: Arc::default() }
+        Self { turns: Arc::new(Semaphore::new(MOST)), shared: Arc::default(), patience: LIMIT }
     }
 
     /// Starts one, unless that is to be left to sbatch.
@@ -109,40 +123,81 @@ impl Immediate {
             self.shared.rest(partition, BROKEN);
             return Ok(None);
         };
-        let complaint = tokio::spawn(collect(child.stderr.take()));
-        let Ok(told) = timeout(LIMIT, told(child.stdout.take())).await else {
-            give_up(child).await;
-            return Err(Refusal::Temporary(format!(
-                "'salloc' did not answer within {} s",
-                LIMIT.as_secs()
-            )));
-        };
-        let Some(id) = told else {
-            give_up(child).await;
-            self.shared.rest(partition, BUSY);
-            let complaint = complaint.await.unwrap_or_default();
-            tracing::debug!("salloc gives nothing at once: {complaint}");
-            return match refusal(complaint) {
-                Refusal::Permanent(_) => Ok(None),
-                refusal => Err(refusal),
-            };
+        let (retry, mut retries) = oneshot::channel();
+        let words = Arc::new(Words::default());
+        let listener = tokio::spawn(listen(child.stderr.take(), Arc::clone(&words), retry));
+        let told = told(child.stdout.take());
+        let first = timeout(self.patience, async {
+            tokio::select! {
+                Ok(()) = &mut retries => First::Retries,
+                id = told => id.map_or(First::Ended, First::Told),
+            }
+        });
+        let id = match first.await {
+            Ok(First::Told(id)) => id,
+            Ok(First::Ended) => {
+                self.shared.rest(partition, BUSY);
+                self.give_up(child, &words).await.ok();
+                listener.await.ok();
+                let complaint = words.said();
+                tracing::debug!("salloc gives nothing at once: {complaint}");
+                return match refusal(complaint) {
+                    Refusal::Permanent(_) => Ok(None),
+                    refusal => Err(refusal),
+                };
+            }
+            Ok(First::Retries) => {
+                self.shared.rest(partition, BUSY);
+                self.give_up(child, &words).await?;
+                return Err(Refusal::Temporary(words.said()));
+            }
+            Err(_) => {
+                self.shared.rest(partition, BROKEN);
+                self.give_up(child, &words).await?;
+                tracing::debug!("salloc has told no job id in time: {}", words.said());
+                return Ok(None);
+            }
         };
         let (shared, own) = (Arc::clone(&self.shared), id.clone());
         tokio::spawn(async move {
             let status = child.wait().await;
             drop(turn);
-            shared.ended(own, partition, status.ok());
+            listener.await.ok();
+            shared.ended(own, partition, status.ok(), words.said());
         });
         Ok(Some(id))
+    }
+
+    /// Ends a salloc, which gives back what it may have got if it is asked to; SIGKILL would leave
+    /// that to nobody.
+    ///
+    /// # Errors
+    /// If it does not end, so that it may still get an allocation.
+    async fn give_up(&self, mut child: Child, words: &Words) -> Result<(), Refusal> {
+        let Some(leader) = child.id() else { return Ok(()) };
+        // It may be gone; then there is nothing to do.
+        killpg(Pid::from_raw(leader as i32), Signal::SIGTERM).ok();
+        if timeout(self.patience, child.wait()).await.is_ok() {
+            return Ok(());
+        }
+        let said = format!(
+            "'salloc' told no job id within {} s, and does not end by SIGTERM: end it by \
+             'kill -KILL {leader}' on the gateway's host, and its job in Slurm by 'scancel'; it \
+             says: {}",
+            self.patience.as_secs(),
+            words.said()
+        );
+        tracing::warn!("{said}");
+        Err(Refusal::Unsure(said))
     }
 
     /// What to make of Slurm's word: a script that was not begun says nothing about others.
     pub(super) fn judge(&self, id: &EngineJobId, status: Status) -> Status {
         match status {
-            Status::Ended(End::Done(1..) | End::Signal(_)) if self.shared.is_unbegun(id) => {
-                let reason = "srun could not begin it, sbatch may".to_owned();
-                Status::Ended(End::NotBegun(reason))
-            }
+            Status::Ended(End::Done(1..) | End::Signal(_)) => match self.shared.unbegun(id) {
+                Some(said) => Status::Ended(End::NotBegun(not_begun(&said))),
+                None => status,
+            },
             other => other,
         }
     }
@@ -159,19 +214,25 @@ impl Shared {
         resting.insert(partition, Instant::now() + time);
     }
 
-    fn is_unbegun(&self, id: &EngineJobId) -> bool {
-        self.unbegun.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    fn unbegun(&self, id: &EngineJobId) -> Option<String> {
+        self.unbegun.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// A salloc has ended, with the exit status of its srun.
-    fn ended(&self, id: EngineJobId, partition: String, status: Option<ExitStatus>) {
+    fn ended(&self, id: EngineJobId, partition: String, status: Option<ExitStatus>, said: String) {
         // srun's own failure; other numbers are the script's.
         if status.is_some_and(|status| status.code() == Some(1)) {
-            tracing::debug!("srun of Slurm's job {id} has failed");
+            tracing::debug!("srun of Slurm's job {id} has failed: {said}");
             self.rest(partition, BROKEN);
-            self.unbegun.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            self.unbegun.lock().unwrap_or_else(PoisonError::into_inner).insert(id, said);
         }
     }
+}
+
+/// What becomes of a job that srun has not begun; `said` is what it said here.
+fn not_begun(said: &str) -> String {
+    let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
+    format!("srun could not begin it{said}, and it is left to sbatch")
 }
 
 /// The arguments of salloc, with all that it runs.
@@ -231,72 +292,47 @@ async fn told(stdout: Option<impl AsyncRead + Unpin>) -> Option<EngineJobId> {
     None
 }
 
-async fn collect(stderr: Option<impl AsyncRead + Unpin>) -> String {
-    /// The rest is read too, for salloc would end of a pipe that is closed.
+/// What a salloc has said until now.
+#[derive(Default)]
+struct Words(Mutex<Vec<u8>>);
+
+impl Words {
+    /// The rest counts for nothing.
     const MOST: usize = 16 << 10;
-    let mut all = Vec::new();
-    let mut piece = [0; 1024];
-    let Some(mut stderr) = stderr else { return String::new() };
-    while let Ok(count @ 1..) = stderr.read(&mut piece).await {
-        all.extend(&piece[..count.min(MOST - all.len().min(MOST))]);
+
+    fn add(&self, piece: &[u8]) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = Self::MOST - all.len();
+        all.extend(&piece[..piece.len().min(room)]);
     }
-    String::from_utf8_lossy(&all).trim().to_owned()
+
+    fn said(&self) -> String {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&all).trim().to_owned()
+    }
 }
 
-/// Ends a salloc, which gives back what it may have got if it is asked to; SIGKILL would leave
-/// that to nobody.
-async fn give_up(mut child: Child) {
-    if let Some(leader) = child.id() {
-        // It may be gone; then there is nothing to do.
-        killpg(Pid::from_raw(leader as i32), Signal::SIGTERM).ok();
-    }
-    if timeout(LIMIT, child.wait()).await.is_err() {
-        tracing::warn!("a salloc (process {:?}) does not end: kill it", child.id());
+/// Reads all that salloc says, for it would end of a pipe that is closed; `retry` is told when it
+/// would sleep and try again.
+async fn listen(
+    stderr: Option<impl AsyncRead + Unpin>,
+    words: Arc<Words>,
+    retry: oneshot::Sender<()>,
+) {
+    let mut piece = [0; 1024];
+    let mut retry = Some(retry);
+    let Some(mut stderr) = stderr else { return };
+    while let Ok(count @ 1..) = stderr.read(&mut piece).await {
+        words.add(&piece[..count]);
+        let said = words.said();
+        if RETRIES.iter().any(|saying| said.contains(saying))
+            && let Some(retry) = retry.take()
+        {
+            // Nobody waits for this any more if it has told an id.
+            retry.send(()).ok();
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::batch::request::tests::small;
-
-    #[test]
-    fn salloc_runs_srun_which_runs_the_script() {
-        let mut request = small();
-        request.cpus = 2;
-        request.output = "/tmp/50%/out".into();
-        let words: Vec<_> =
-            arguments(&request).into_iter().map(|word| word.into_string().unwrap()).collect();
-        assert_eq!(words[..3], ["--quiet", "--immediate", "--job-name=run.rule"]);
-        let shell = words.iter().position(|word| word == LAUNCHER).unwrap();
-        assert_eq!(words[shell + 1..shell + 3], ["sh", "/tmp/50%/out"]);
-        for word in ["--output=/tmp/50%%/out", "--chdir=/tmp", "--cpus-per-task=2"] {
-            assert!(words[shell..].contains(&word.to_owned()), "{word} in {words:?}");
-        }
-        assert_eq!(words[words.len() - 2..], ["-c", "#!/bin/sh\n"]);
-    }
-
-    #[test]
-    fn what_is_set_for_sbatch_counts_and_nothing_else() {
-        let all = [
-            ("SBATCH_PARTITION", Some("long")),
-            ("SALLOC_PARTITION", Some("interactive")),
-            ("SALLOC_ACCOUNT", Some("a")),
-            ("SBATCH_QOS", Some("early")),
-            ("SBATCH_QOS", None),
-            ("HOME", Some("/root")),
-        ];
-        let all = all.map(|(name, value)| (name.into(), value.map(OsString::from)));
-        let expected =
-            [("SALLOC_ACCOUNT", None), ("SALLOC_PARTITION", Some("long")), ("SALLOC_QOS", None)];
-        let expected = expected.map(|(name, value)| (name.into(), value.map(OsString::from)));
-        assert_eq!(variables(all), BTreeMap::from(expected));
-    }
-
-    #[tokio::test]
-    async fn the_id_is_found_among_what_a_site_prints() {
-        let id = told(Some(&b"Welcome\nredirector-allocation 12\n"[..])).await;
-        assert_eq!(id, Some(EngineJobId("12".to_owned())));
-        assert_eq!(told(Some(&b"Welcome\nredirector-allocation \n"[..])).await, None);
-    }
-}
+mod tests;

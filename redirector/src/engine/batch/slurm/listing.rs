@@ -7,7 +7,7 @@ use super::record::Record;
 use crate::model::Timestamp;
 
 /// The fields and their widths, in bytes.
-const FIELDS: [(&str, usize); 9] = [
+const FIELDS: [(&str, usize); 10] = [
     ("JobID", 24),
     ("State", 24),
     ("exit_code", 12),
@@ -17,6 +17,7 @@ const FIELDS: [(&str, usize); 9] = [
     ("RestartCnt", 12),
     ("Reason", 256),
     ("Comment", 256),
+    ("WorkDir", 1024),
 ];
 
 /// What `--Format` takes.
@@ -32,8 +33,8 @@ pub(super) fn read(text: &str) -> Vec<Record> {
 
 fn read_line(line: &str) -> Option<Record> {
     let mut rest = line.as_bytes();
-    let [id, state, exit_code, host, start, _end, restarts, reason, comment] =
-        FIELDS.map(|(_, width)| {
+    let [id, state, exit_code, host, start, _end, restarts, reason, comment, directory] = FIELDS
+        .map(|(_, width)| {
             let (field, after) = rest.split_at(width.min(rest.len()));
             rest = after;
             String::from_utf8_lossy(field).trim().to_owned()
@@ -51,6 +52,7 @@ fn read_line(line: &str) -> Option<Record> {
         restarts: restarts.parse().unwrap_or_default(),
         reason: Some(reason).filter(is_something).unwrap_or_default(),
         comment: Some(comment).filter(is_something).unwrap_or_default(),
+        directory: Some(directory).filter(is_something).unwrap_or_default(),
         cancelled_by: None,
     })
 }
@@ -84,6 +86,8 @@ mod tests {
         assert_eq!(of("3").status(), Status::Ended(End::Signal(11)));
         assert!(matches!(of("5").status(), Status::Ended(End::Failed(_))), "{:?}", of("5"));
         assert_eq!(of("5").host, None);
+        let first = PRINTED.lines().next().unwrap();
+        assert_eq!(read(&format!("{first}/home/ann\n"))[0].directory, "/home/ann");
     }
 
     proptest! {

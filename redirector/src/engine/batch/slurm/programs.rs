@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    accounting,
+    RETRIES, accounting,
     immediate::Immediate,
     listing, partitions,
     record::{Record, marked},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{EngineOptions, Pool},
     engine::batch::{
-        Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status,
+        Answer, Batch, End, EngineJobId, Mark, Refusal, Request, Status, only_numbers,
         tools::{Said, Tools, words},
     },
 };
@@ -24,13 +24,19 @@ use crate::{
 /// Most ids on one command line, which may have 128 KiB.
 const AT_ONCE: usize = 1000;
 
-/// What sbatch says before it sleeps for up to two minutes; the pool tries again by itself.
-const RETRIES: [&str; 3] = ["sleeping and retrying", "disabled, retrying", "queue full, sleeping"];
-
 const ADVICE: &str = "install Slurm's client programs here (Debian: slurm-client), or set PATH in \
                       the pool's 'engine_env'";
 
-/// `sbatch`, `squeue`, `scancel` and `sacct`.
+const NEEDED: [&str; 4] = ["sbatch", "squeue", "scancel", "sinfo"];
+
+/// Programs that are done without, and what is lost then.
+const OPTIONAL: [(&str, &str); 3] = [
+    ("salloc", "jobs begin on Slurm's next round only"),
+    ("srun", "jobs begin on Slurm's next round only"),
+    ("sacct", "nothing is known of jobs that Slurm has forgotten, nor who cancelled one"),
+];
+
+/// The programs of Slurm.
 pub struct Programs {
     tools: Tools,
     immediate: Immediate,
@@ -67,13 +73,17 @@ impl Programs {
         }
     }
 
-    /// squeue's jobs: all of this user, or one.
+    /// squeue's jobs: all of this user, or one. Without `--all` squeue leaves out those in partitions
+    /// that are hidden or closed to the user's groups (`squeue(1)`), which would look as if they had ended.
     async fn list(&self, which: &str) -> Result<Vec<Record>, Refusal> {
         let format = format!("--Format={}", listing::format());
-        let arguments = ["--noheader", "--states=all", which, &format];
+        let arguments = ["--noheader", "--all", "--states=all", which, &format];
         let said = self.tools.run("squeue", words(arguments)).await?;
         if said.status.success() {
-            return Ok(listing::read(&said.stdout));
+            let mut records = listing::read(&said.stdout);
+            // Those of a federation that another cluster has begun are shown by '--all', too.
+            records.retain(|record| record.state != "REVOKED");
+            return Ok(records);
         }
         if said.stderr.contains("Invalid job id specified") {
             return Ok(Vec::new());
@@ -133,12 +143,8 @@ impl Programs {
     }
 
     async fn cancel(&self, jobs: &[EngineJobId]) -> Result<(), Refusal> {
+        only_numbers("Slurm", jobs)?;
         for jobs in jobs.chunks(AT_ONCE) {
-            // Only ids: a name or an option would mean other jobs.
-            let are_ids = jobs.iter().all(|id| id.0.bytes().all(|byte| byte.is_ascii_digit()));
-            if !are_ids {
-                return Err(Refusal::Permanent(format!("not all of {jobs:?} are ids of Slurm")));
-            }
             // Quiet about those that have ended.
             let ids = jobs.iter().map(|id| id.0.as_str());
             let said = self.tools.run("scancel", ["--quiet"].into_iter().chain(ids)).await?;
@@ -201,8 +207,25 @@ impl Batch for Programs {
 
     fn version(&self) -> Answer<'_, Result<String, Refusal>> {
         Box::pin(async move {
+            let missing: Vec<_> =
+                NEEDED.into_iter().filter(|program| !self.tools.has(program)).collect();
+            if !missing.is_empty() {
+                let missing = missing.join(", ");
+                return Err(Refusal::Permanent(format!(
+                    "these programs of Slurm are missing: {missing}; {ADVICE}"
+                )));
+            }
             let said = self.tools.run("sbatch", ["--version"]).await?;
-            Ok(said.stdout.trim().to_owned())
+            let lost = OPTIONAL.into_iter().filter(|(program, _)| !self.tools.has(program));
+            let lost = lost.map(|(program, loss)| format!("; without {program}, {loss}"));
+            let found = NEEDED.into_iter().chain(OPTIONAL.map(|(program, _)| program));
+            let found: Vec<_> = found.filter(|program| self.tools.has(program)).collect();
+            Ok(format!(
+                "{} with {}{}",
+                said.stdout.trim(),
+                found.join(", "),
+                lost.collect::<String>()
+            ))
         })
     }
 
@@ -212,13 +235,15 @@ impl Batch for Programs {
     ) -> Answer<'a, Result<Vec<String>, Refusal>> {
         Box::pin(async move {
             let partition = options.partition.as_deref();
-            let only = partition.map(|partition| format!("--partition={partition}"));
-            let fixed = ["--noheader".to_owned(), format!("--format={}", partitions::FORMAT)];
-            let said = self.tools.run("sinfo", fixed.into_iter().chain(only)).await?;
+            let format = format!("--format={}", partitions::FORMAT);
+            // Hidden partitions are shown with '--all' only, which does not go with '--partition'.
+            let all = partition.map(|_| "--all");
+            let arguments = ["--noheader", &format].into_iter().chain(all);
+            let said = self.tools.run("sinfo", arguments).await?;
             if !said.status.success() {
                 return Err(refusal(said.complaint()));
             }
-            let lines = partitions::read(&said.stdout);
+            let lines = partitions::read(&said.stdout, partition);
             match partition {
                 Some(partition) if lines.is_empty() => {
                     Err(Refusal::Permanent(format!("Slurm has no partition '{partition}'")))
@@ -228,3 +253,6 @@ impl Batch for Programs {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,10 +42,17 @@ const REASONS: [(&str, &str); 27] = [
 const LIMITS: [(&str, &str); 5] = [
     ("QOSMax", "a limit of its qos"),
     ("QOSGrp", "a limit of its qos for all its users together"),
-    ("QOSMin", "a minimum of its qos"),
+    (MINIMUM, "a minimum of its qos"),
     ("AssocGrp", "a limit of its account or user for all their jobs together"),
     ("AssocMax", "a limit of its account or user"),
 ];
+
+const MINIMUM: &str = "QOSMin";
+
+/// Whether the end of no other job helps: the limit is on what a job by itself asks for.
+fn is_limit_of_one(word: &str) -> bool {
+    word.contains("PerJob") || word.starts_with(MINIMUM)
+}
 
 /// A sentence for `reason`, which is Slurm's word, perhaps with details after a comma.
 pub(super) fn in_words(reason: &str) -> String {
@@ -53,7 +60,18 @@ pub(super) fn in_words(reason: &str) -> String {
     let known = REASONS.iter().find(|(known, _)| *known == word).map(|(_, words)| *words);
     let limit = || {
         let (_, whose) = LIMITS.iter().find(|(start, _)| word.starts_with(start))?;
-        Some(format!("{whose} is reached, and it waits until other jobs end"))
+        Some(if is_limit_of_one(word) {
+            format!(
+                "{whose} for each job rules it out: {}",
+                if word.starts_with(MINIMUM) {
+                    "it will never start unless it asks for more, or has another 'qos'"
+                } else {
+                    "it will never start unless it asks for less time, cpus, memory or nodes"
+                }
+            )
+        } else {
+            format!("{whose} is reached, and it waits until other jobs end")
+        })
     };
     let words = known.map(str::to_owned).or_else(limit);
     let details = details.trim();
@@ -67,11 +85,18 @@ pub(super) fn in_words(reason: &str) -> String {
     }
 }
 
-/// Whether a job that waits for this reason asks for more than there is.
+/// Whether a job that waits for this reason will never start as it is. `reason` is Slurm's word,
+/// perhaps with details after a comma.
 pub(super) fn is_impossible(reason: &str) -> bool {
-    const IMPOSSIBLE: [&str; 4] =
-        ["BadConstraints", "PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit"];
-    IMPOSSIBLE.contains(&reason)
+    const IMPOSSIBLE: [&str; 5] = [
+        "BadConstraints",
+        "PartitionConfig",
+        "PartitionNodeLimit",
+        "PartitionTimeLimit",
+        "DependencyNeverSatisfied",
+    ];
+    let word = reason.split(',').next().unwrap_or_default();
+    IMPOSSIBLE.contains(&word) || is_limit_of_one(word)
 }
 
 /// Whether a job with this reason has failed for what it asks for, not for what it did.
@@ -100,5 +125,31 @@ mod tests {
         assert!(in_words("AssocGrpCpuLimit").contains("account"));
         assert_eq!(in_words("SomethingNew"), "Slurm says: SomethingNew");
         assert_eq!(in_words("None"), "Slurm has not looked at it yet");
+    }
+
+    #[test]
+    fn limits_of_one_job_never_end_and_others_do() {
+        for reason in [
+            "QOSMaxWallDurationPerJobLimit",
+            "QOSMaxCpuPerJobLimit",
+            "QOSMaxMemoryPerJob",
+            "AssocMaxWallDurationPerJobLimit",
+            "AssocMaxCpuMinutesPerJobLimit",
+            "QOSMinCpuNotSatisfied",
+            "QOSMinGRES",
+            "DependencyNeverSatisfied",
+            "PartitionTimeLimit, asks for too much",
+        ] {
+            assert!(is_impossible(reason), "{reason}");
+            let words = in_words(reason);
+            assert!(!words.contains("until other jobs end"), "{words}");
+        }
+        for reason in ["QOSMaxJobsPerUserLimit", "QOSGrpCpuLimit", "AssocGrpMemLimit", "Resources"]
+        {
+            assert!(!is_impossible(reason), "{reason}");
+        }
+        let words = in_words("QOSMinCpuNotSatisfied");
+        assert!(words.contains("asks for more") && words.contains("'qos'"), "{words}");
+        assert!(in_words("AssocMaxCpuPerJobLimit").contains("asks for less"));
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub restarts: u32,
     pub reason: String,
     pub comment: String,
+    /// Where its script begins; empty if that is not known.
+    pub directory: String,
     /// Who cancelled it, where Slurm's accounting tells.
     pub cancelled_by: Option<String>,
 }
@@ -88,11 +90,7 @@ impl Record {
     fn failure(&self) -> End {
         let signal = self.wait_status & 0x7f;
         if signal == NOT_BEGUN {
-            return End::Failed(
-                "Slurm could not start the script there (0:53): the node cannot open the working \
-                 directory or the output file"
-                    .to_owned(),
-            );
+            return End::Failed(self.not_begun());
         }
         if is_hopeless(&self.reason) {
             return End::Failed(in_words(&self.reason));
@@ -101,6 +99,21 @@ impl Record {
             (0, status) => End::Done(status as i32),
             (signal, _) => End::Signal(signal as i32),
         }
+    }
+
+    /// Why Slurm could not start the script: it does not say so itself.
+    fn not_begun(&self) -> String {
+        let node = self.host.as_deref().unwrap_or("the node");
+        let directory = match &*self.directory {
+            "" => "the working directory".to_owned(),
+            directory => format!("the working directory '{directory}'"),
+        };
+        format!(
+            "Slurm could not start the script there (0:53): {node} cannot open {directory} or the \
+             allocation's output file below it. This is the gateway's state directory: it must be \
+             on a file system that the nodes share (REDIRECTOR_STATE_DIR names another one), or \
+             'path_map' of the pool must say where it is on the nodes"
+        )
     }
 }
 
@@ -166,7 +179,18 @@ mod tests {
         // A working directory that the node does not have.
         let said = status("FAILED", 4021, "JobLaunchFailure");
         let Status::Ended(End::Failed(said)) = said else { panic!("{said:?}") };
-        assert!(said.contains("working directory"), "{said}");
+        assert!(said.contains("the node cannot open the working directory"), "{said}");
+        let record = Record {
+            state: "FAILED".to_owned(),
+            wait_status: 4021,
+            host: Some("n1".to_owned()),
+            directory: "/home/ann/state".to_owned(),
+            ..Record::default()
+        };
+        let Status::Ended(End::Failed(said)) = record.status() else { panic!("{record:?}") };
+        for part in ["n1 cannot open", "'/home/ann/state'", "REDIRECTOR_STATE_DIR", "'path_map'"] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
         // More than its partition has or allows; Slurm takes it, and it would wait for ever.
         for reason in ["PartitionConfig", "PartitionTimeLimit"] {
             let Status::Ended(End::Failed(said)) = status("PENDING", 0, reason) else {

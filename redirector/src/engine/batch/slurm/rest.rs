@@ -97,7 +97,13 @@ impl Rest {
         }
         let said = self.tools.run("scontrol", words(["token", TOKEN_LIFE])).await?;
         let token = said.stdout.trim().strip_prefix("SLURM_JWT=").map(str::to_owned);
-        let token = token.ok_or_else(|| refusal(format!("no token: {}", said.complaint())))?;
+        let token = token.ok_or_else(|| {
+            refusal(format!(
+                "'scontrol token' makes no token for user {} ({}); {ADVICE}",
+                self.user,
+                said.complaint()
+            ))
+        })?;
         *kept = Some((token.clone(), Instant::now()));
         Ok(token)
     }
@@ -156,14 +162,31 @@ impl Rest {
             return Ok(None);
         }
         let text = response.text().await.map_err(failed)?;
-        let answer: Value = serde_json::from_str(&text).map_err(|_| {
-            let text = text.trim();
-            Refusal::Permanent(format!("slurmrestd at {} answers {status}: {text}", self.url))
-        })?;
+        let answer: Value = serde_json::from_str(&text)
+            .map_err(|_| self.no_json(status, text.trim(), body.is_some()))?;
         match complaints(&answer) {
             Some(complaint) => Err(refusal(format!("slurmrestd: {complaint}"))),
             None => Ok(Some(answer)),
         }
+    }
+
+    /// What an answer means that is none of slurmrestd's own: of something in front of it that does
+    /// not reach it, or of a slurmrestd that has no such interface.
+    fn no_json(&self, status: StatusCode, text: &str, is_submission: bool) -> Refusal {
+        let said = format!("slurmrestd at {} answers {status}: {text}", self.url);
+        if status.is_server_error() {
+            return if is_submission { Refusal::Unsure(said) } else { Refusal::Temporary(said) };
+        }
+        let hint = if status == StatusCode::NOT_FOUND {
+            format!(
+                "it may not have the interface '{}': set 'rest_version' of the pool to one that it \
+                 has, which 'scontrol show config' calls the data parser or openapi plugin",
+                self.version
+            )
+        } else {
+            format!("is the token of user {} valid? {ADVICE}", self.user)
+        };
+        Refusal::Permanent(format!("{said}; {hint}"))
     }
 
     async fn list(&self) -> Result<Vec<Record>, Refusal> {
@@ -174,7 +197,13 @@ impl Rest {
         let answer =
             self.ask(Method::POST, "job/submit", Some(&submission(request, &self.version))).await?;
         let id = number(&answer["job_id"]).filter(|id| *id > 0);
-        let id = id.ok_or_else(|| Refusal::Unsure(format!("slurmrestd tells no id: {answer}")))?;
+        let id = id.ok_or_else(|| {
+            Refusal::Unsure(format!(
+                "slurmrestd at {} tells no job_id, and may have taken the job (is '{}', its \
+                 'rest_version', one that it has?); it says: {answer}",
+                self.url, self.version
+            ))
+        })?;
         Ok(EngineJobId(id.to_string()))
     }
 
@@ -261,3 +290,6 @@ impl Batch for Rest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

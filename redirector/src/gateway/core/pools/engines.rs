@@ -171,17 +171,35 @@ async fn submit(
     request: &Request,
     is_new: bool,
 ) -> Result<EngineJobId, Refusal> {
-    if !is_new && let Some(id) = look_for(batch, &request.mark).await? {
-        return Ok(id);
+    let by_hand = batch.search_by_hand(request);
+    match &by_hand {
+        // Each repetition might be one more job that nobody knows.
+        Some(by_hand) if !is_new => {
+            return Err(not_repeated("it was asked for already, and no answer is known", by_hand));
+        }
+        None if !is_new => {
+            if let Some(id) = look_for(batch, &request.mark).await? {
+                return Ok(id);
+            }
+        }
+        Some(_) | None => {}
     }
-    match batch.start(request).await {
-        Err(Refusal::Unsure(reason)) => match look_for(batch, &request.mark).await {
+    match (batch.start(request).await, by_hand) {
+        (Err(Refusal::Unsure(reason)), Some(by_hand)) => Err(not_repeated(&reason, &by_hand)),
+        (Err(Refusal::Unsure(reason)), None) => match look_for(batch, &request.mark).await {
             Ok(Some(id)) => Ok(id),
             Ok(None) => Err(Refusal::Temporary(reason)),
             Err(_) => Err(Refusal::Unsure(reason)),
         },
-        result => result,
+        (result, _) => result,
     }
+}
+
+/// The answer to a request that may have been taken, of an engine whose jobs cannot be looked for.
+fn not_repeated(reason: &str, by_hand: &str) -> Refusal {
+    Refusal::Permanent(format!(
+        "{reason}; the engine may have taken the job, so that it is not submitted again; {by_hand}"
+    ))
 }
 
 async fn look_for(batch: &dyn Batch, mark: &Mark) -> Result<Option<EngineJobId>, Refusal> {
@@ -219,4 +237,71 @@ fn quoted(text: &Text) -> Vec<u8> {
 pub(super) fn path(text: &Text) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::config::{EngineOptions, PoolMode, Templates};
+
+    /// A pool of commands whose `submit` notes each call and prints `printed`.
+    fn commands(directory: &Path, printed: &str) -> Box<dyn Batch> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let calls = directory.join("calls");
+        let script = format!("echo call >>'{}'; echo '{printed}'", calls.display());
+        let templates = Templates {
+            submit: words(&["sh", "-c", &script]),
+            status: words(&["qstat", "{ids}"]),
+            cancel: words(&["qdel", "{ids}"]),
+            id_pattern: Some("job ([0-9]+)".to_owned()),
+            status_pattern: None,
+            states: BTreeMap::new(),
+        };
+        let pool = Pool::minimal("pbs", Engine::Command(templates), PoolMode::PerJob);
+        batch::of(&pool).unwrap()
+    }
+
+    fn request() -> Request {
+        Request {
+            name: "run.rule".to_owned(),
+            mark: Mark { gateway: "g1".to_owned(), allocation: "pbs-1".to_owned(), job: None },
+            cpus: 1,
+            mem: None,
+            walltime: None,
+            gpus: 0,
+            immediate: false,
+            directory: "/tmp".into(),
+            script: "#!/bin/sh\n".to_owned(),
+            output: "/tmp/output".into(),
+            options: EngineOptions::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_have_been_taken_and_cannot_be_looked_for_is_not_repeated() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = commands(directory.path(), "taken as 17.pbs");
+        let Err(Refusal::Permanent(said)) = submit(&*engine, &request(), true).await else {
+            panic!("it is asked again")
+        };
+        for part in
+            ["taken as 17.pbs", "may have taken", "'run.rule'", "qstat", "qdel", "'id_pattern'"]
+        {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        // A gateway before this one had asked.
+        let refusal = submit(&*engine, &request(), false).await.unwrap_err();
+        assert!(matches!(&refusal, Refusal::Permanent(said) if said.contains("qdel")), "{refusal}");
+        assert_eq!(fs::read_to_string(directory.path().join("calls")).unwrap(), "call\n");
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_has_an_id() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = commands(directory.path(), "job 17");
+        let id = submit(&*engine, &request(), true).await;
+        assert_eq!(id, Ok(EngineJobId("17".to_owned())));
+    }
 }

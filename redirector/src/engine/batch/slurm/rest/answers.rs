@@ -108,6 +108,7 @@ fn record(job: &Value) -> Option<Record> {
             Value::String(comment) => comment.clone(),
             comments => comments["job"].as_str().unwrap_or_default().to_owned(),
         },
+        directory: text("current_working_directory"),
         cancelled_by: None,
     })
 }

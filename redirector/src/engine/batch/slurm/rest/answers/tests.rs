@@ -9,7 +9,7 @@ fn jobs_are_read_from_each_version() {
     let old = json!({ "errors": [], "jobs": [
         { "job_id": 1, "job_state": "CANCELLED", "exit_code": 15, "batch_host": "n1",
           "start_time": 1_795_398_541, "restart_cnt": 0, "state_reason": "None",
-          "comment": "redirector/g1/1" },
+          "comment": "redirector/g1/1", "current_working_directory": "/home/ann" },
         { "job_id": 5, "job_state": "PENDING", "exit_code": 0, "batch_host": "",
           "start_time": 0, "restart_cnt": 0, "state_reason": "PartitionConfig", "comment": "" },
     ] });
@@ -18,6 +18,7 @@ fn jobs_are_read_from_each_version() {
     assert_eq!(of_old[1].reason, "PartitionConfig");
     assert!(matches!(of_old[1].status(), Status::Ended(End::Failed(_))));
     assert_eq!(of_old[0].comment, "redirector/g1/1");
+    assert_eq!(of_old[0].directory, "/home/ann");
     // v0.0.40, by its description.
     let number = |number: u64| json!({ "set": true, "infinite": false, "number": number });
     let new = json!({ "errors": [], "jobs": [
