@@ -3,10 +3,11 @@
 
 use std::{
     fs,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use integration::{EngineLab, Job, Session, Way};
+use integration::{EngineLab, Job, Session, Way, finish};
 
 use crate::{
     pools::{PER_JOB, PILOT, assert_nothing_left, listed},
@@ -142,6 +143,56 @@ fn a_job_that_loses_its_node_or_has_to_make_room_is_tried_again() {
         again(session, "had to make room");
     });
     assert_nothing_left(&lab);
+}
+
+/// As an administrator does, who may change what sbatch was told: such a job goes back to the queue.
+#[test]
+fn a_job_whose_allocation_somebody_requeues_is_lost_and_never_begun_again() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
+    let settings = format!("{PER_JOB}\nimmediate = false");
+    for requeue in ["requeue", "requeuehold"] {
+        let (session, job) = ended_by(&lab, "sh pool=p\n", &settings, |_, id| {
+            lab.client("scontrol", &["update", &format!("jobid={id}"), "requeue=1"]);
+            lab.client("scontrol", &[requeue, id]);
+        });
+        assert_eq!(job.ending(), "lost", "{requeue}: {job:?}");
+        let reason = job.reason.unwrap_or_default();
+        assert!(reason.contains("(slurm job ") && reason.contains("queue"), "{requeue}: {reason}");
+        assert_nothing_left(&lab);
+        assert_eq!(runs(&session), 1, "{requeue}: once");
+    }
+}
+
+/// Neither what salloc has begun, whatever it may, nor what sbatch was told not to requeue.
+#[test]
+fn what_slurm_does_not_requeue_runs_on() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
+    for immediate in [true, false] {
+        let settings = format!("{PER_JOB}\nimmediate = {immediate}");
+        let session = Session::on_engine(&lab, "sh pool=p\n", &settings);
+        session.bash(Way::Plain, "mkfifo go").expect_success("mkfifo");
+        let waits = "sh -c 'echo ran >>ran; read -r word <go; exit 3' >/dev/null 2>&1";
+        let running = begin_script(&session, waits);
+        wait_until(|| runs(&session) == 1);
+        let ids = ids(&lab);
+        assert_eq!(ids.len(), 1, "{ids:?}");
+        if immediate {
+            lab.client("scontrol", &["update", &format!("jobid={}", ids[0]), "requeue=1"]);
+        }
+        for requeue in ["requeue", "requeuehold"] {
+            let mut command = Command::new("scontrol");
+            command.args([requeue, &ids[0]]).envs(lab.variables()).current_dir("/");
+            lab.enter(&mut command);
+            let refused = finish(&mut command);
+            assert!(!refused.status.success(), "{immediate}: {refused}");
+        }
+        session.bash(Way::Plain, "echo >go").expect_success("go");
+        assert_eq!(running.finish().status.code(), Some(3), "{immediate}");
+        assert_eq!(the_job(&session).ending(), "exited(3)");
+        assert_eq!(runs(&session), 1, "{immediate}: once");
+        drop(session);
+        assert_nothing_left(&lab);
+    }
 }
 
 /// Kills itself as soon as there is a file `go`.
