@@ -137,6 +137,57 @@ fn two_hundred_jobs_for_a_controller_whose_queue_is_full_again_and_again() {
     assert_nothing_left(&lab);
 }
 
+/// Longer than the gateway asks an engine why a job was killed.
+const LONG: Duration = Duration::from_secs(65);
+
+/// Notes that it runs, and waits until it is told by a FIFO to go on.
+fn told(number: usize, then: &str) -> String {
+    format!("sh -c 'echo {number} >>{number}.out; read -r word <{number}.go; {then}'")
+}
+
+#[test]
+fn a_controller_that_is_down_for_a_minute_loses_no_job_and_changes_no_outcome() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "4"]) else { return };
+    let session = Session::on_engine(&lab, "sh pool=p\n", PER_JOB);
+    session.bash(Way::Plain, "mkfifo {1..6}.go").expect_success("mkfifo");
+    let begin = |number, then: &str| begin_script(&session, &told(number, then));
+    let go = |number: usize| {
+        session.bash(Way::Plain, &format!("echo >{number}.go")).expect_success("go");
+    };
+    let has_begun = |number: usize| session.directory().join(format!("{number}.out")).exists();
+
+    let (succeeds, fails) = (begin(1, "exit 0"), begin(2, "exit 3"));
+    let (killed, stays) = (begin(3, "kill -KILL $$"), begin(4, "exit 4"));
+    wait_until(|| (1..=4).all(has_begun));
+    let pending = begin(5, "exit 5");
+    wait_for(&lab, "PENDING", 1);
+    lab.fault(&["stop-controller"]);
+    let down = Instant::now();
+    let submitted = begin(6, "exit 6");
+    (1..=3).for_each(&go);
+    assert_eq!(succeeds.finish().status.code(), Some(0), "the agent needs no controller");
+    assert_eq!(fails.finish().status.code(), Some(3), "the agent needs no controller");
+    // That time passes is what this is about.
+    std::thread::sleep(LONG.saturating_sub(down.elapsed()));
+    assert!(!has_begun(5) && !has_begun(6), "nobody could have begun it");
+    lab.fault(&["start-controller"]);
+
+    (4..=6).for_each(&go);
+    for (running, status) in [(stays, Some(4)), (pending, Some(5)), (submitted, Some(6))] {
+        assert_eq!(running.finish().status.code(), status);
+    }
+    killed.finish();
+    let mut endings: Vec<_> = session.commands().iter().map(Job::ending).collect();
+    endings.sort_unstable();
+    let expected = ["exited(0)", "exited(3)", "exited(4)", "exited(5)", "exited(6)", "signaled(9)"];
+    assert_eq!(endings, expected);
+    for number in 1..=6 {
+        let written = fs::read_to_string(session.directory().join(format!("{number}.out")));
+        assert_eq!(written.expect("it ran"), format!("{number}\n"), "once");
+    }
+    assert_nothing_left(&lab);
+}
+
 #[test]
 fn a_controller_that_is_away_delays_jobs_and_harms_none() {
     let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
