@@ -8,10 +8,11 @@ use std::{
 };
 
 use integration::{EngineLab, Job, Session, Way, finish};
+use nix::sys::signal::Signal;
 
 use crate::{
     pools::{PER_JOB, PILOT, assert_nothing_left, listed},
-    pools_faults::{begin_script, wait_until},
+    pools_faults::{begin_script, wait_for, wait_until},
 };
 
 /// Adds a line to `ran` each time that it is started. What writes to a pipe is not tried again.
@@ -161,6 +162,27 @@ fn a_job_whose_allocation_somebody_requeues_is_lost_and_never_begun_again() {
         assert_nothing_left(&lab);
         assert_eq!(runs(&session), 1, "{requeue}: once");
     }
+}
+
+/// Were the gateway awake, it would stop the allocation before Slurm begins it again.
+#[test]
+fn an_allocation_that_slurm_begins_again_while_the_gateway_is_stopped_runs_nothing_twice() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
+    let settings = format!("{PER_JOB}\nimmediate = false");
+    let (session, job) = ended_by(&lab, "sh pool=p\n", &settings, |session, id| {
+        let job = format!("jobid={id}");
+        session.gateway().signal(Signal::SIGSTOP);
+        lab.client("scontrol", &["update", &job, "requeue=1"]);
+        lab.client("scontrol", &["requeue", id]);
+        wait_for(&lab, "PENDING", 1);
+        // Slurm would wait for two minutes.
+        lab.client("scontrol", &["update", &job, "StartTime=now"]);
+        wait_for(&lab, "RUNNING", 1);
+        session.gateway().signal(Signal::SIGCONT);
+    });
+    assert_eq!(job.ending(), "lost", "{job:?}");
+    assert_nothing_left(&lab);
+    assert_eq!(runs(&session), 1, "once");
 }
 
 /// Neither what salloc has begun, whatever it may, nor what sbatch was told not to requeue.
