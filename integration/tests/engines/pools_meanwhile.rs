@@ -11,6 +11,11 @@ use crate::{
     pools_faults::{begin_script, wait_until},
 };
 
+/// Nobody waits for long until they are given back.
+fn brief_pilots() -> String {
+    PILOT.replace("\"5s\"", "\"1s\"")
+}
+
 /// A pool `q` that is as `p` of `session` is.
 fn add_another_pool(session: &Session) {
     let written = fs::read_to_string(session.configuration()).expect("it was just written");
@@ -25,7 +30,7 @@ fn a_reader_in_another_allocation_sees_a_line_while_its_writer_still_runs() {
     const READER: &str = "bash -c 'read -r line; echo \"heard $line\" >heard; echo \"$line\"; cat'";
     let Some(lab) = EngineLab::slurm(2, &["--cpus", "2"]) else { return };
     // One pilot would have both of a pipe.
-    for (settings, of_reader) in [(PER_JOB, "p"), (PILOT, "q")] {
+    for (settings, of_reader) in [(PER_JOB, "p"), (&*brief_pilots(), "q")] {
         let whitelist = format!("sh pool=p\nbash pool={of_reader}\n");
         let session = Session::on_engine(&lab, &whitelist, settings);
         add_another_pool(&session);
@@ -35,7 +40,6 @@ fn a_reader_in_another_allocation_sees_a_line_while_its_writer_still_runs() {
         assert_eq!(done.text(), "first\nheard first\n", "{settings}");
         let used: BTreeSet<_> = session.commands().into_iter().map(|job| job.node).collect();
         assert_eq!(used.len(), 2, "{settings}: {used:?}");
-        drop(session);
         assert_nothing_left(&lab);
     }
 }
@@ -56,7 +60,7 @@ fn listed_with_marks(lab: &EngineLab) -> Vec<(String, String, Mark)> {
 #[test]
 fn squeue_shows_the_jobs_of_a_pipeline_while_it_runs() {
     let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
-    for (settings, programs) in [(PER_JOB, &["cat", "wc"][..]), (PILOT, &[])] {
+    for (settings, programs) in [(PER_JOB, &["cat", "wc"][..]), (&*brief_pilots(), &[])] {
         let session = Session::on_engine(&lab, "cat pool=p\nwc pool=p\n", settings);
         session.bash(Way::Plain, "mkfifo go").expect_success("mkfifo");
         let running = begin_script(&session, "cat go | wc -c");
@@ -79,7 +83,6 @@ fn squeue_shows_the_jobs_of_a_pipeline_while_it_runs() {
 
         session.bash(Way::Plain, "echo 12345 >go").expect_success("go");
         assert_eq!(running.finish().expect_success("the pipe").text(), "6\n", "{settings}");
-        drop(session);
         assert_nothing_left(&lab);
     }
 }

@@ -212,7 +212,6 @@ fn what_slurm_does_not_requeue_runs_on() {
         assert_eq!(running.finish().status.code(), Some(3), "{immediate}");
         assert_eq!(the_job(&session).ending(), "exited(3)");
         assert_eq!(runs(&session), 1, "{immediate}: once");
-        drop(session);
         assert_nothing_left(&lab);
     }
 }
