@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integration::{EngineLab, Job, Session, Way, finish};
+use integration::{EngineLab, Job, Session, Watched, Way, finish};
 use nix::sys::signal::Signal;
 
 use crate::{
@@ -164,6 +164,22 @@ fn a_job_whose_allocation_somebody_requeues_is_lost_and_never_begun_again() {
     }
 }
 
+/// A process that goes on when this is dropped.
+struct Stopped(Watched);
+
+impl Stopped {
+    fn new(process: Watched) -> Self {
+        process.signal(Signal::SIGSTOP);
+        Self(process)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.signal(Signal::SIGCONT);
+    }
+}
+
 /// Were the gateway awake, it would stop the allocation before Slurm begins it again.
 #[test]
 fn an_allocation_that_slurm_begins_again_while_the_gateway_is_stopped_runs_nothing_twice() {
@@ -171,14 +187,17 @@ fn an_allocation_that_slurm_begins_again_while_the_gateway_is_stopped_runs_nothi
     let settings = format!("{PER_JOB}\nimmediate = false");
     let (session, job) = ended_by(&lab, "sh pool=p\n", &settings, |session, id| {
         let job = format!("jobid={id}");
-        session.gateway().signal(Signal::SIGSTOP);
+        let _stopped = Stopped::new(session.gateway());
         lab.client("scontrol", &["update", &job, "requeue=1"]);
         lab.client("scontrol", &["requeue", id]);
         wait_for(&lab, "PENDING", 1);
         // Slurm would wait for two minutes.
         lab.client("scontrol", &["update", &job, "StartTime=now"]);
-        wait_for(&lab, "RUNNING", 1);
-        session.gateway().signal(Signal::SIGCONT);
+        let log = session.state().join("allocations/p-1.log");
+        wait_until(|| {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            said.contains("nothing is run a second time")
+        });
     });
     assert_eq!(job.ending(), "lost", "{job:?}");
     assert_nothing_left(&lab);
