@@ -108,9 +108,17 @@ impl Session {
     ///
     /// As [`Session::new`].
     pub fn on_engine(lab: &EngineLab, whitelist: &str, settings: &str) -> Self {
+        Self::on_pool(lab, lab.engine(), whitelist, settings)
+    }
+
+    /// As [`Session::on_engine`], with another word for `engine` of the pool.
+    ///
+    /// # Panics
+    ///
+    /// As [`Session::new`].
+    pub fn on_pool(lab: &EngineLab, engine: &str, whitelist: &str, settings: &str) -> Self {
         let head = Some(lab.head().clone());
         let session = Self::in_directory(&lab.directory(), head, whitelist, Settings::default());
-        let engine = lab.engine();
         let variables =
             lab.variables().into_iter().map(|(name, value)| format!("{name} = {value:?}"));
         let variables = variables.collect::<Vec<_>>().join(", ");

@@ -2,28 +2,49 @@
 
 use std::{collections::BTreeMap, fs};
 
-use integration::EngineLab;
+use integration::{EngineLab, Pipeline, Session};
 use redirector::{
     config::{Engine, Pool, Templates},
     engine::batch::{End, EngineJobId, Refusal, Status},
 };
 
-use crate::support::{engine, on_head, pool, request, start, status, wait_for_end, wait_for_start};
+use crate::{
+    pools::{PER_JOB, PILOT, compare_in, whitelist},
+    support::{engine, on_head, pool, request, start, status, wait_for_end, wait_for_start},
+};
+
+const SUBMIT: &str =
+    "sbatch --no-requeue -J {name} -c {cpus} --mem={mem_mb} -t {time_min} -o /dev/null {script}";
+const STATUS: &str = "squeue --noheader --states=all --Format=JobID:20,State:20,exit_code:12";
+const CANCEL: &str = "scancel {ids}";
+const ID: &str = "Submitted batch job ([0-9]+)";
+const STATE: &str = r"^(?<id>\d+) +(?<state>\S+) +(?<exit>\d+)";
 
 fn by_commands(lab: &EngineLab) -> Pool {
     let words = |line: &str| line.split(' ').map(str::to_owned).collect();
     let templates = Templates {
-        submit: words(
-            "sbatch --no-requeue -J {name} -c {cpus} --mem={mem_mb} -t {time_min} -o /dev/null \
-             {script}",
-        ),
-        status: words("squeue --noheader --states=all --Format=JobID:20,State:20,exit_code:12"),
-        cancel: words("scancel {ids}"),
-        id_pattern: Some("Submitted batch job ([0-9]+)".to_owned()),
-        status_pattern: Some(r"^(?<id>\d+) +(?<state>\S+) +(?<exit>\d+)".to_owned()),
+        submit: words(SUBMIT),
+        status: words(STATUS),
+        cancel: words(CANCEL),
+        id_pattern: Some(ID.to_owned()),
+        status_pattern: Some(STATE.to_owned()),
         states: BTreeMap::new(),
     };
     pool(lab, Engine::Command(templates))
+}
+
+/// As a person writes it.
+#[test]
+fn bash_pipeline_with_an_engine_of_three_commands() {
+    let Some(lab) = EngineLab::slurm(2, &["--cpus", "2"]) else { return };
+    for mode in [&format!("{PER_JOB}\nwalltime = \"20m\""), PILOT] {
+        let settings = format!(
+            "{mode}\nsubmit = '{SUBMIT}'\nstatus = '{STATUS}'\ncancel = '{CANCEL}'\n\
+             id_pattern = '{ID}'\nstatus_pattern = '{STATE}'"
+        );
+        let session = Session::on_pool(&lab, "command", &whitelist(), &settings);
+        compare_in(&lab, session, Pipeline::Bash);
+    }
 }
 
 #[test]

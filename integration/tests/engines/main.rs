@@ -11,6 +11,7 @@ mod login_node;
 mod pool_lists;
 mod pools;
 mod pools_faults;
+mod pools_meanwhile;
 mod pools_under_strain;
 mod refusals;
 mod rendezvous;

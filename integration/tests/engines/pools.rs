@@ -64,7 +64,7 @@ fn make_and_snakemake_in_allocations_of_grid_engine() {
 }
 
 /// Every rule that makes jobs asks for the pool.
-fn whitelist() -> String {
+pub(crate) fn whitelist() -> String {
     let is_rule = |line: &&str| !line.is_empty() && !line.starts_with(['#', '!']);
     let with_pool = |line: &str| {
         if is_rule(&line) { format!("{line} pool=p\n") } else { format!("{line}\n") }
@@ -73,8 +73,11 @@ fn whitelist() -> String {
 }
 
 pub(crate) fn compare(lab: &EngineLab, pipeline: Pipeline, settings: &str) -> Session {
+    compare_in(lab, Session::on_engine(lab, &whitelist(), settings), pipeline)
+}
+
+pub(crate) fn compare_in(lab: &EngineLab, session: Session, pipeline: Pipeline) -> Session {
     assert!(pipeline.is_installed(), "{pipeline:?}: integration/setup.sh tests");
-    let session = Session::on_engine(lab, &whitelist(), settings);
     let data = session.directory().join("data");
     Pipeline::make_data(&session, &data);
     let plain = pipeline.run(&session, Way::Plain, &data, &session.directory().join("plain"));

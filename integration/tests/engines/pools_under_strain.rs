@@ -85,21 +85,103 @@ fn two_hundred_jobs_for_a_controller_that_takes_none_for_now() {
     const COUNT: usize = 200;
     let Some(lab) = EngineLab::slurm(2, &["--cpus", "8"]) else { return };
     let session = Session::on_engine(&lab, "", PER_JOB);
+    lab.fault(&["stop-controller"]);
+    submit_each(&session, COUNT);
+    wait_until(|| session.ask(["explain", "1"]).text().contains("was not taken"));
+    lab.fault(&["start-controller"]);
+    wait_for_each_once(&session, COUNT);
+    assert_nothing_left(&lab);
+}
+
+/// Detached jobs with the numbers from 1, each of which adds a line to a file of its own.
+fn submit_each(session: &Session, count: usize) {
     let list = session.directory().join("numbers");
-    let numbers: Vec<_> = (1..=COUNT).map(|number| number.to_string()).collect();
+    let numbers: Vec<_> = (1..=count).map(|number| number.to_string()).collect();
     fs::write(&list, numbers.join("\n")).expect("a directory of this test");
     let list = list.to_str().expect("UTF-8");
-    lab.fault(&["stop-controller"]);
     session
         .ask(["submit", "--pool=p", "--each", list, "--", "sh", "-c", "echo {} >>{}.out"])
         .expect_success("submit");
-    wait_until(|| session.ask(["explain", "1"]).text().contains("was not taken"));
-    lab.fault(&["start-controller"]);
+}
+
+fn wait_for_each_once(session: &Session, count: usize) {
     // None of these waits for as long as all of it takes.
-    for range in ["1-50", "1-100", "1-150", "1-200"] {
-        session.ask(["wait", range]).expect_success(range);
+    for last in (1..=count).filter(|last| last % 50 == 0) {
+        let range = format!("1-{last}");
+        session.ask(["wait", &range]).expect_success(&range);
     }
-    for number in 1..=COUNT {
+    for number in 1..=count {
+        let written = fs::read_to_string(session.directory().join(format!("{number}.out")));
+        assert_eq!(written.expect("it ran"), format!("{number}\n"), "once");
+    }
+    for job in session.records(&format!("1-{count}")) {
+        assert_eq!(job.ending(), "exited(0)", "{job:?}");
+    }
+}
+
+/// Slurm forgets ended jobs every ten seconds at most, so that there is room for more. Until then
+/// its programs say that they are sleeping and retrying.
+#[test]
+fn two_hundred_jobs_for_a_controller_whose_queue_is_full_again_and_again() {
+    const COUNT: usize = 200;
+    let options = ["--cpus", "8", "--set", "MaxJobCount=80", "--set", "MinJobAge=2"];
+    let Some(lab) = EngineLab::slurm(2, &options) else { return };
+    let session = Session::on_engine(&lab, "", PER_JOB);
+    submit_each(&session, COUNT);
+    let was_full = || {
+        let log = fs::read_to_string(lab.state().join("slurmctld.log"));
+        log.expect("slurmctld writes it").contains("MaxJobCount")
+    };
+    wait_until(was_full);
+    wait_for_each_once(&session, COUNT);
+    assert_nothing_left(&lab);
+}
+
+/// Longer than the gateway asks an engine why a job was killed.
+const LONG: Duration = Duration::from_secs(65);
+
+/// Notes that it runs, and waits until it is told by a FIFO to go on.
+fn told(number: usize, then: &str) -> String {
+    format!("sh -c 'echo {number} >>{number}.out; read -r word <{number}.go; {then}'")
+}
+
+#[test]
+fn a_controller_that_is_down_for_a_minute_loses_no_job_and_changes_no_outcome() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "4"]) else { return };
+    let session = Session::on_engine(&lab, "sh pool=p\n", PER_JOB);
+    session.bash(Way::Plain, "mkfifo {1..6}.go").expect_success("mkfifo");
+    let begin = |number, then: &str| begin_script(&session, &told(number, then));
+    let go = |number: usize| {
+        session.bash(Way::Plain, &format!("echo >{number}.go")).expect_success("go");
+    };
+    let has_begun = |number: usize| session.directory().join(format!("{number}.out")).exists();
+
+    let (succeeds, fails) = (begin(1, "exit 0"), begin(2, "exit 3"));
+    let (killed, stays) = (begin(3, "kill -KILL $$"), begin(4, "exit 4"));
+    wait_until(|| (1..=4).all(has_begun));
+    let pending = begin(5, "exit 5");
+    wait_for(&lab, "PENDING", 1);
+    lab.fault(&["stop-controller"]);
+    let down = Instant::now();
+    let submitted = begin(6, "exit 6");
+    (1..=3).for_each(&go);
+    assert_eq!(succeeds.finish().status.code(), Some(0), "the agent needs no controller");
+    assert_eq!(fails.finish().status.code(), Some(3), "the agent needs no controller");
+    // That time passes is what this is about.
+    std::thread::sleep(LONG.saturating_sub(down.elapsed()));
+    assert!(!has_begun(5) && !has_begun(6), "nobody could have begun it");
+    lab.fault(&["start-controller"]);
+
+    (4..=6).for_each(&go);
+    for (running, status) in [(stays, Some(4)), (pending, Some(5)), (submitted, Some(6))] {
+        assert_eq!(running.finish().status.code(), status);
+    }
+    killed.finish();
+    let mut endings: Vec<_> = session.commands().iter().map(Job::ending).collect();
+    endings.sort_unstable();
+    let expected = ["exited(0)", "exited(3)", "exited(4)", "exited(5)", "exited(6)", "signaled(9)"];
+    assert_eq!(endings, expected);
+    for number in 1..=6 {
         let written = fs::read_to_string(session.directory().join(format!("{number}.out")));
         assert_eq!(written.expect("it ran"), format!("{number}\n"), "once");
     }

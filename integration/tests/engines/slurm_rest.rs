@@ -2,14 +2,17 @@
 
 use std::fs;
 
-use integration::EngineLab;
+use integration::{EngineLab, Session, Way};
 use redirector::{
     config::{Engine, Pool, RestAddress},
     engine::batch::{End, EngineJobId, Refusal, Status},
 };
 
-use crate::support::{
-    GATEWAY, engine, on_head, pool, request, start, status, wait_for_end, wait_for_start,
+use crate::{
+    pools::{PER_JOB, PILOT, assert_nothing_left},
+    support::{
+        GATEWAY, engine, on_head, pool, request, start, status, wait_for_end, wait_for_start,
+    },
 };
 
 fn rest(lab: &EngineLab, port: u16) -> Pool {
@@ -79,4 +82,28 @@ fn refusals_and_silence_are_told_apart() {
         let Err(Refusal::Unsure(said)) = refused else { panic!("{refused:?}") };
         assert!(said.contains("SLURM_JWT"), "{said}");
     });
+}
+
+#[test]
+fn a_command_and_a_pipe_run_in_allocations_of_slurmrestd() {
+    let Some(lab) = EngineLab::slurm(2, &["--cpus", "2", "--rest"]) else { return };
+    lab.client("scontrol", &["create", "PartitionName=other", "Nodes=n2"]);
+    for mode in [PER_JOB, PILOT] {
+        let settings = format!(
+            "{mode}\nrest = \"http://10.77.0.1:6820\"\nrest_version = \"v0.0.38\"\n\
+             partition = \"other\""
+        );
+        let whitelist = "sh pool=p\nseq pool=p\nwc pool=p\n";
+        let session = Session::on_engine(&lab, whitelist, &settings);
+        let script = "sh -c 'hostname; echo $SLURM_JOB_PARTITION; cat; exit 3' <<<in";
+        let done = session.bash(Way::Preloaded, script);
+        assert_eq!((done.status.code(), &*done.text()), (Some(3), "n2\nother\nin\n"), "{done}");
+        let done = session.bash(Way::Preloaded, "seq 200000 | wc -c").expect_success("the pipe");
+        assert_eq!(done.text(), "1288895\n");
+        for job in session.commands() {
+            assert!(job.node.as_deref().is_some_and(|node| node.starts_with("p-")), "{job:?}");
+        }
+        drop(session);
+        assert_nothing_left(&lab);
+    }
 }

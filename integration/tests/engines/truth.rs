@@ -3,14 +3,16 @@
 
 use std::{
     fs,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use integration::{EngineLab, Job, Session, Way};
+use integration::{EngineLab, Job, Session, Watched, Way, finish};
+use nix::sys::signal::Signal;
 
 use crate::{
     pools::{PER_JOB, PILOT, assert_nothing_left, listed},
-    pools_faults::{begin_script, wait_until},
+    pools_faults::{begin_script, wait_for, wait_until},
 };
 
 /// Adds a line to `ran` each time that it is started. What writes to a pipe is not tried again.
@@ -142,6 +144,95 @@ fn a_job_that_loses_its_node_or_has_to_make_room_is_tried_again() {
         again(session, "had to make room");
     });
     assert_nothing_left(&lab);
+}
+
+/// As an administrator does, who may change what sbatch was told: such a job goes back to the queue.
+#[test]
+fn a_job_whose_allocation_somebody_requeues_is_lost_and_never_begun_again() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
+    let settings = format!("{PER_JOB}\nimmediate = false");
+    for requeue in ["requeue", "requeuehold"] {
+        let (session, job) = ended_by(&lab, "sh pool=p\n", &settings, |_, id| {
+            lab.client("scontrol", &["update", &format!("jobid={id}"), "requeue=1"]);
+            lab.client("scontrol", &[requeue, id]);
+        });
+        assert_eq!(job.ending(), "lost", "{requeue}: {job:?}");
+        let reason = job.reason.unwrap_or_default();
+        assert!(reason.contains("(slurm job ") && reason.contains("queue"), "{requeue}: {reason}");
+        assert_nothing_left(&lab);
+        assert_eq!(runs(&session), 1, "{requeue}: once");
+    }
+}
+
+/// A process that goes on when this is dropped.
+struct Stopped(Watched);
+
+impl Stopped {
+    fn new(process: Watched) -> Self {
+        process.signal(Signal::SIGSTOP);
+        Self(process)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.signal(Signal::SIGCONT);
+    }
+}
+
+/// Were the gateway awake, it would stop the allocation before Slurm begins it again.
+#[test]
+fn an_allocation_that_slurm_begins_again_while_the_gateway_is_stopped_runs_nothing_twice() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
+    let settings = format!("{PER_JOB}\nimmediate = false");
+    let (session, job) = ended_by(&lab, "sh pool=p\n", &settings, |session, id| {
+        let job = format!("jobid={id}");
+        let _stopped = Stopped::new(session.gateway());
+        lab.client("scontrol", &["update", &job, "requeue=1"]);
+        lab.client("scontrol", &["requeue", id]);
+        wait_for(&lab, "PENDING", 1);
+        // Slurm would wait for two minutes.
+        lab.client("scontrol", &["update", &job, "StartTime=now"]);
+        let log = session.state().join("allocations/p-1.log");
+        wait_until(|| {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            said.contains("nothing is run a second time")
+        });
+    });
+    assert_eq!(job.ending(), "lost", "{job:?}");
+    assert_nothing_left(&lab);
+    assert_eq!(runs(&session), 1, "once");
+}
+
+/// Neither what salloc has begun, whatever it may, nor what sbatch was told not to requeue.
+#[test]
+fn what_slurm_does_not_requeue_runs_on() {
+    let Some(lab) = EngineLab::slurm(1, &["--cpus", "2"]) else { return };
+    for immediate in [true, false] {
+        let settings = format!("{PER_JOB}\nimmediate = {immediate}");
+        let session = Session::on_engine(&lab, "sh pool=p\n", &settings);
+        session.bash(Way::Plain, "mkfifo go").expect_success("mkfifo");
+        let waits = "sh -c 'echo ran >>ran; read -r word <go; exit 3' >/dev/null 2>&1";
+        let running = begin_script(&session, waits);
+        wait_until(|| runs(&session) == 1);
+        let ids = ids(&lab);
+        assert_eq!(ids.len(), 1, "{ids:?}");
+        if immediate {
+            lab.client("scontrol", &["update", &format!("jobid={}", ids[0]), "requeue=1"]);
+        }
+        for requeue in ["requeue", "requeuehold"] {
+            let mut command = Command::new("scontrol");
+            command.args([requeue, &ids[0]]).envs(lab.variables()).current_dir("/");
+            lab.enter(&mut command);
+            let refused = finish(&mut command);
+            assert!(!refused.status.success(), "{immediate}: {refused}");
+        }
+        session.bash(Way::Plain, "echo >go").expect_success("go");
+        assert_eq!(running.finish().status.code(), Some(3), "{immediate}");
+        assert_eq!(the_job(&session).ending(), "exited(3)");
+        assert_eq!(runs(&session), 1, "{immediate}: once");
+        assert_nothing_left(&lab);
+    }
 }
 
 /// Kills itself as soon as there is a file `go`.
