@@ -53,9 +53,21 @@ const BROKEN: Duration = Duration::from_mins(10);
 /// What the line begins with that tells the job id: a site's filter may print lines, too.
 const TOLD: &str = "redirector-allocation ";
 
-/// What salloc runs, here. Complaints of srun go where the script's output goes (`$1`), if that
+/// What becomes salloc, with the seconds of processor time that it may have. One whose allocation is
+/// cancelled while its command ends waits for that without end, at full speed (seen with 22.05); the
+/// kernel ends it, whether there is a gateway then or not. Slurm has ended its job before.
+const GUARD: &str = r#"seconds=$1
+shift
+ulimit -S -t "$seconds" 2>/dev/null
+exec salloc "$@""#;
+
+/// It takes some hundredths of a second.
+const CPU_SECONDS: u32 = 20;
+
+/// What salloc runs, here, without salloc's limit. Complaints of srun go where the script's output goes (`$1`), if that
 /// is to be seen here, else to this program.
-const LAUNCHER: &str = r#"echo "redirector-allocation $SLURM_JOB_ID"
+const LAUNCHER: &str = r#"ulimit -S -t "$(ulimit -H -t)"
+echo "redirector-allocation $SLURM_JOB_ID"
 if ( : >>"$1" ) 2>/dev/null
 then exec 2>>"$1"
 fi
@@ -68,6 +80,7 @@ pub(super) struct Immediate {
     shared: Arc<Shared>,
     /// How long a salloc may take to tell an id, and then to end if it has told none.
     patience: Duration,
+    cpu_seconds: u32,
 }
 
 #[derive(Default)]
@@ -91,7 +104,12 @@ enum First {
 
 impl Immediate {
     pub(super) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(MOST)), shared: Arc::default(), patience: LIMIT }
+        Self {
+            turns: Arc::new(Semaphore::new(MOST)),
+            shared: Arc::default(),
+            patience: LIMIT,
+            cpu_seconds: CPU_SECONDS,
+        }
     }
 
     /// Starts one, unless that is to be left to sbatch.
@@ -108,7 +126,12 @@ impl Immediate {
             return Ok(None);
         }
         let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else { return Ok(None) };
-        let mut command = tools.command("salloc", arguments(request));
+        if !tools.has("salloc") {
+            self.shared.rest(partition, BROKEN);
+            return Ok(None);
+        }
+        let guarded = ["-c".into(), GUARD.into(), "sh".into(), self.cpu_seconds.to_string().into()];
+        let mut command = tools.command("/bin/sh", guarded.into_iter().chain(arguments(request)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let own =
             command.as_std().get_envs().map(|(name, value)| (name.into(), value.map(Into::into)));

@@ -100,6 +100,29 @@ async fn a_salloc_that_would_sleep_and_try_again_is_ended() {
 }
 
 #[tokio::test]
+async fn a_salloc_that_never_stops_waiting_is_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let immediate = Immediate { cpu_seconds: 1, ..Immediate::new() };
+    let spins = "echo redirector-allocation 12; while :; do :; done";
+    assert!(start(&immediate, directory.path(), spins).await.unwrap().is_some());
+    drop(immediate.turns.acquire_many(MOST as u32).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_salloc_runs_has_the_processor_time_of_this_process() {
+    let directory = tempfile::tempdir().unwrap();
+    pretend(directory.path(), "srun", "ulimit -S -t >\"$1\"");
+    let limit = directory.path().join("limit");
+    let guarded = format!("{GUARD} && exit 1").replace("exec salloc", "exec /bin/sh -c");
+    let tools = Tools::new(&before_others(directory.path()), "install it");
+    let words = ["-c", &guarded, "sh", "7", LAUNCHER, "sh", "/dev/null"].map(OsString::from);
+    let mut command = tools.command("/bin/sh", words.into_iter().chain([limit.clone().into()]));
+    assert!(command.status().await.unwrap().success());
+    let own = std::process::Command::new("/bin/sh").args(["-c", "ulimit -H -t"]).output().unwrap();
+    assert_eq!(std::fs::read(limit).unwrap(), own.stdout);
+}
+
+#[tokio::test]
 async fn what_srun_could_not_begin_says_why() {
     let directory = tempfile::tempdir().unwrap();
     let immediate = Immediate::new();
