@@ -37,9 +37,11 @@ fn by_commands(lab: &EngineLab) -> Pool {
 #[test]
 fn bash_pipeline_with_an_engine_of_three_commands() {
     let Some(lab) = EngineLab::slurm(2, &["--cpus", "2"]) else { return };
+    // Not all rules of the pipeline ask for memory.
+    let submit = SUBMIT.replace("--mem={mem_mb} ", "");
     for mode in [&format!("{PER_JOB}\nwalltime = \"20m\""), PILOT] {
         let settings = format!(
-            "{mode}\nsubmit = '{SUBMIT}'\nstatus = '{STATUS}'\ncancel = '{CANCEL}'\n\
+            "{mode}\nsubmit = '{submit}'\nstatus = '{STATUS}'\ncancel = '{CANCEL}'\n\
              id_pattern = '{ID}'\nstatus_pattern = '{STATE}'"
         );
         let session = Session::on_pool(&lab, "command", &whitelist(), &settings);
