@@ -61,7 +61,7 @@ impl Machine {
                 match allocation.stage {
                     // One whose agent has come was taken, whatever the engine said.
                     Stage::Refused if !allocation.is_spent && !allocation.is_up => {
-                        refused.push(allocation)
+                        refused.push(allocation);
                     }
                     Stage::Submitting => under_way += 1,
                     _ => {}
