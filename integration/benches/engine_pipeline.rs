@@ -58,8 +58,8 @@ fn section(bench: Bench<'_>, snakemake: &Path) -> Section {
     let candidates = vec![
         Candidate::new("on this computer", run("--cores 2")),
         Candidate::new("our pilot", through_pilot).aiming_at(Quantity::Latency, Bound::AtMost(2.0)),
-        Candidate::new("cluster-generic", run(&generic)),
-        Candidate::new("slurm plugin", run(slurm)),
+        Candidate::new("cluster-generic", run(&generic).without_warm_up()),
+        Candidate::new("slurm plugin", run(slurm).without_warm_up()),
     ];
     Section {
         title: "The pipeline of 18 jobs by Snakemake in Slurm",

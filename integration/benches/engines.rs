@@ -85,11 +85,12 @@ impl Bench<'_> {
             "seq {MANY} | xargs -P8 -I NUMBER sbatch --output=/dev/null --wrap=true >/dev/null &&
              while squeue --noheader --name=wrap | grep -q .; do sleep 0.1; done"
         );
+        let by_sbatch = self.by_slurm(&["/bin/sh", "-c", &by_sbatch]).without_warm_up();
         let elements = format!("1-{MANY}");
         let submission =
             ["submit", "--pool=p", "--wait", "--array", &elements, "--", "/bin/true", "{}"];
         let candidates = vec![
-            Candidate::new("sbatch", self.by_slurm(&["/bin/sh", "-c", &by_sbatch])),
+            Candidate::new("sbatch", by_sbatch),
             Candidate::new("pilot", self.on_head(pilot.asking(self.workbench, &submission)))
                 .aiming_at(Quantity::Rate, Bound::AtLeast(10.0)),
         ];

@@ -98,15 +98,17 @@ pub(crate) struct Candidate {
     workers: usize,
     /// How many jobs a call stands for.
     jobs: usize,
+    /// It is called once before the first round.
+    warms_up: bool,
     /// The project's targets, such as for the ratio of a quantity to the baseline's.
     targets: Vec<(Quantity, Bound)>,
 }
 
 impl Candidate {
     pub(crate) fn new(name: &'static str, spawner: Spawner) -> Self {
-        let workers = spawner.workers;
+        let (workers, warms_up) = (spawner.workers, spawner.warm_ups > 0);
         let measure = Box::new(move |calls| spawner.run(calls));
-        Self { name, measure, workers, jobs: 1, targets: Vec::new() }
+        Self { name, measure, workers, warms_up, jobs: 1, targets: Vec::new() }
     }
 
     /// Calls that are not made by a spawner.
@@ -114,7 +116,8 @@ impl Candidate {
         name: &'static str,
         measure: impl Fn(usize) -> Sample + 'static,
     ) -> Self {
-        Self { name, measure: Box::new(measure), workers: 1, jobs: 1, targets: Vec::new() }
+        let measure = Box::new(measure);
+        Self { name, measure, workers: 1, warms_up: true, jobs: 1, targets: Vec::new() }
     }
 
     /// Each call stands for so many jobs.
@@ -167,7 +170,7 @@ impl Section {
         };
         let mut random = Random::new();
         let mut samples: Vec<Vec<Sample>> = self.candidates.iter().map(|_| Vec::new()).collect();
-        for candidate in &self.candidates {
+        for candidate in self.candidates.iter().filter(|candidate| candidate.warms_up) {
             (candidate.measure)(1);
         }
         for _ in 0..rounds {

@@ -1,11 +1,11 @@
 /* Starts a program many times, from many processes at once, and tells how long that took.
  *
- * usage: spawner posix_spawn|vfork WORKERS CALLS STATUS PROGRAM [ARGUMENT...]
+ * usage: spawner posix_spawn|vfork WORKERS WARM_UPS CALLS STATUS PROGRAM [ARGUMENT...]
  *
  * Each worker starts PROGRAM CALLS times, one after the other, and demands that it exits with
  * STATUS. Prints the nanoseconds from the first start to the last end, the nanoseconds of CPU that
- * workers and programs used, and then the nanoseconds of every call, one a line. One call of each
- * worker comes before all that: it warms up and is not counted.
+ * workers and programs used, and then the nanoseconds of every call, one a line. WARM_UPS calls of
+ * each worker come before all that and are not counted.
  *
  * C, because a preload library is measured in it: what a std program does beside would be
  * measured, too.
@@ -83,11 +83,12 @@ static void call(int by_vfork, int expected, char **command)
     }
 }
 
-static void work(struct result *result, int calls, int by_vfork, int expected, char **command,
-                 int ready, int go)
+static void work(struct result *result, int warm_ups, int calls, int by_vfork, int expected,
+                 char **command, int ready, int go)
 {
     char byte = 0;
-    call(by_vfork, expected, command);
+    for (int i = 0; i < warm_ups; i++)
+        call(by_vfork, expected, command);
     if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 0)
         fail("waiting for the other workers", errno);
     int64_t cpu_before = cpu();
@@ -105,13 +106,15 @@ static void work(struct result *result, int calls, int by_vfork, int expected, c
 
 int main(int argc, char **argv)
 {
-    if (argc < 6) {
-        fprintf(stderr, "usage: spawner posix_spawn|vfork WORKERS CALLS STATUS PROGRAM...\n");
+    if (argc < 7) {
+        fprintf(stderr,
+                "usage: spawner posix_spawn|vfork WORKERS WARM_UPS CALLS STATUS PROGRAM...\n");
         return 2;
     }
     int by_vfork = strcmp(argv[1], "vfork") == 0;
-    int workers = atoi(argv[2]), calls = atoi(argv[3]), expected = atoi(argv[4]);
-    char **command = argv + 5;
+    int workers = atoi(argv[2]), warm_ups = atoi(argv[3]), calls = atoi(argv[4]);
+    int expected = atoi(argv[5]);
+    char **command = argv + 6;
     size_t size = sizeof(struct result) + calls * sizeof(int64_t);
     char *results = mmap(NULL, workers * size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                          -1, 0);
@@ -128,7 +131,7 @@ int main(int argc, char **argv)
             close(ready[0]);
             close(go[1]);
             struct result *result = (struct result *)(results + i * size);
-            work(result, calls, by_vfork, expected, command, ready[1], go[0]);
+            work(result, warm_ups, calls, by_vfork, expected, command, ready[1], go[0]);
             return 0;
         }
     }

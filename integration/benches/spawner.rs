@@ -41,6 +41,8 @@ pub(crate) struct Spawner {
     pub(crate) output: Output,
     /// From how many processes at once.
     pub(crate) workers: usize,
+    /// Calls of each worker that come first and are not measured.
+    pub(crate) warm_ups: usize,
     /// What the command must exit with.
     pub(crate) expected_status: i32,
     /// The command; its program by path.
@@ -83,6 +85,12 @@ impl Spawner {
         self
     }
 
+    /// Measures the first call, too: of what takes minutes.
+    pub(crate) fn without_warm_up(mut self) -> Self {
+        self.warm_ups = 0;
+        self
+    }
+
     /// Each worker calls the command so many times.
     ///
     /// # Panics
@@ -93,10 +101,12 @@ impl Spawner {
             Start::PosixSpawn => "posix_spawn",
             Start::Vfork => "vfork",
         };
+        let counts = [self.workers, self.warm_ups, calls];
         let mut command = Command::new(&self.program);
         command
             .arg(start)
-            .args([self.workers.to_string(), calls.to_string(), self.expected_status.to_string()])
+            .args(counts.map(|count| count.to_string()))
+            .arg(self.expected_status.to_string())
             .args(&self.command)
             .current_dir(&self.directory)
             .env_clear()

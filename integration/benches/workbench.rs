@@ -106,6 +106,7 @@ impl Workbench {
             start: Start::PosixSpawn,
             output: Output::File,
             workers: 1,
+            warm_ups: 1,
             expected_status: 0,
             command: command.iter().map(Into::into).collect(),
         }
