@@ -16,10 +16,15 @@ const ROUNDS: usize = 10;
 /// `sbatch --wait` looks every 2 s.
 const CALLS: usize = 3;
 
+/// Of what takes milliseconds, in a row.
+const WARM_CALLS: usize = 20;
+
 const MANY_ROUNDS: usize = 3;
 
 /// Jobs that are submitted at once.
 const MANY: usize = 500;
+
+const SRUN: [&str; 2] = ["/usr/bin/srun", "/bin/true"];
 
 const TRUE: &str = "true pool=p\n";
 
@@ -34,7 +39,8 @@ pub(crate) fn sections(workbench: &Workbench) -> Vec<Section> {
         Some(Bench { workbench, lab: Rc::new(lab) })
     };
     // Free ones for each that is asked for in the first section.
-    let sections = [start("8").map(Bench::calls), start("4").map(Bench::many)];
+    let sections =
+        [start("8").map(Bench::calls), start("8").map(Bench::warm), start("4").map(Bench::many)];
     sections.into_iter().flatten().collect()
 }
 
@@ -48,18 +54,13 @@ impl Bench<'_> {
     fn calls(self) -> Section {
         let per_job = self.gateway("per-job", TRUE, PER_JOB);
         let pilot = self.gateway("pilot", TRUE, PILOT);
-        let redirected = |gateway: &Gateway| {
-            let plain = self.on_head(self.workbench.spawn(&["/bin/true"]));
-            gateway.redirecting(plain, &self.workbench.artefacts.stand_in)
-        };
         let waiting = "exec sbatch --wait --output=/dev/null --wrap=true >/dev/null";
         let candidates = vec![
-            Candidate::new("srun", self.by_slurm(&["/usr/bin/srun", "/bin/true"])),
+            Candidate::new("srun", self.by_slurm(&SRUN)),
             Candidate::new("sbatch --wait", self.by_slurm(&["/bin/sh", "-c", waiting])),
-            Candidate::new("per_job", redirected(&per_job))
+            Candidate::new("per_job", self.redirected(&per_job))
                 .aiming_at(Quantity::Latency, Bound::AboveBaselineAtMost(50_000.0)),
-            Candidate::new("pilot", redirected(&pilot))
-                .aiming_at(Quantity::Latency, Bound::AtMost(0.1)),
+            Candidate::new("pilot", self.redirected(&pilot)),
         ];
         Section {
             title: "One blocking call of /bin/true in an allocation of Slurm",
@@ -72,6 +73,29 @@ impl Bench<'_> {
                 for gateway in [per_job, pilot] {
                     gateway.demand_jobs(CALLS * ROUNDS / 10);
                 }
+                drop(self.lab);
+                Vec::new()
+            }),
+        }
+    }
+
+    fn warm(self) -> Section {
+        let pilot = self.gateway("warm", TRUE, PILOT);
+        let candidates = vec![
+            Candidate::new("srun", self.by_slurm(&SRUN)),
+            Candidate::new("pilot", self.redirected(&pilot))
+                .aiming_at(Quantity::Latency, Bound::AtMost(0.1)),
+        ];
+        Section {
+            title: "Blocking calls of /bin/true in a row in an allocation of Slurm",
+            baseline: 0,
+            candidates,
+            quantities: vec![Quantity::Latency, Quantity::SlowLatency],
+            rounds: ROUNDS,
+            calls: WARM_CALLS,
+            check: Box::new(move || {
+                pilot.demand_jobs(WARM_CALLS * ROUNDS / 10);
+                drop(pilot);
                 drop(self.lab);
                 Vec::new()
             }),
@@ -108,6 +132,12 @@ impl Bench<'_> {
                 Vec::new()
             }),
         }
+    }
+
+    /// `/bin/true` as a job.
+    fn redirected(&self, gateway: &Gateway) -> Spawner {
+        let plain = self.on_head(self.workbench.spawn(&["/bin/true"]));
+        gateway.redirecting(plain, &self.workbench.artefacts.stand_in)
     }
 
     /// A gateway with such a whitelist and a pool `p` of such a mode.
